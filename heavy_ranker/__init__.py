@@ -1,0 +1,2 @@
+"""The heavy ranker."""
+import tfrecords  # noqa: F401

@@ -1,0 +1,87 @@
+"""The whole configuration, and how it is loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Optional, Union
+
+import pydantic
+
+from heavy_ranker.config.model import ModelConfig
+from heavy_ranker.config.optimizer import OptimizerConfig
+from heavy_ranker.config.score import ScoreConfig
+from heavy_ranker.config.training import TrainingConfig
+from tfrecords.config import yaml_file
+from tfrecords.config.data import DataConfig
+from tfrecords.config.strict_model import StrictModel, did_you_mean, inconsistent, validate
+
+
+class HeavyRankerConfig(StrictModel):
+  """One YAML file: everything that is needed to train, evaluate and export a ranker.
+
+  Attributes:
+    which_metrics: names of the metrics to report; all of them when absent.
+  """
+
+  not_supported_yet = ("which_metrics",)
+
+  training: TrainingConfig
+  model: ModelConfig
+  train_data: DataConfig
+  validation_data: dict[str, DataConfig] = pydantic.Field(default_factory=dict)
+  optimizer: OptimizerConfig
+  score: ScoreConfig = pydantic.Field(default_factory=ScoreConfig)
+  which_metrics: Optional[list[str]] = None
+
+  @pydantic.model_validator(mode="after")
+  def _check_tasks(self) -> "HeavyRankerConfig":
+    for task in self.model.tasks:
+      _require(task, self.train_data.tasks, f"model.tasks.{task}", "train_data.tasks")
+    for name, partition in self.validation_data.items():
+      measured = partition.evaluation_tasks
+      for task in self.model.tasks if measured is None else measured:
+        path = f"validation_data.{name}"
+        _require(task, partition.tasks, f"model.tasks.{task}", f"{path}.tasks")
+        _require(task, self.model.tasks, f"{path}.evaluation_tasks", "model.tasks")
+    for task in self.score.weights:
+      _require(task, self.model.tasks, f"score.weights.{task}", "model.tasks")
+    rates = self.optimizer.multi_task_learning_rates
+    if rates is not None:
+      for task in self.model.tasks:
+        path = "optimizer.multi_task_learning_rates.tower_learning_rates"
+        _require(task, rates.tower_learning_rates, f"model.tasks.{task}", path)
+      for task in rates.tower_learning_rates:
+        _require(task, self.model.tasks, f"{path}.{task}", "model.tasks")
+    self._check_score()
+    return self
+
+  def _check_score(self) -> None:
+    unknown = [task for task in self.model.tasks if self.score.weight_of(task) is None]
+    if unknown:
+      raise inconsistent(
+        f"score.weights: found no weight for {', '.join(unknown)}, allowed: a number for each "
+        "(0 leaves the task out of the score)"
+      )
+
+
+def _require(task: str, known: Iterable[str], path: str, where: str) -> None:
+  if task not in known:
+    raise inconsistent(
+      f"{path}: task {task!r} is missing from {where}{did_you_mean(task, known)}; found there: "
+      f"{', '.join(known) or 'nothing'}"
+    )
+
+
+def load_config(path: Union[str, Path], overrides: Iterable[str] = ()) -> HeavyRankerConfig:
+  """Loads and checks a configuration file; files written for the reference load unchanged.
+
+  Args:
+    path: the YAML file.
+    overrides: "dotted.key=yaml value" strings, such as "train_data.global_batch_size=64".
+
+  Returns:
+    The configuration, frozen; environment variables that are set are substituted.
+
+  Raises:
+    ConfigError: names each key that cannot be used, what was found and what is allowed.
+  """
+  return validate(HeavyRankerConfig, yaml_file.read(path, overrides), str(path))

@@ -1,0 +1,91 @@
+"""The `optimizer` section: Adam and a learning-rate schedule for each group of variables."""
+
+from typing import Optional
+
+import pydantic
+
+from tfrecords.config.strict_model import StrictModel, inconsistent
+
+
+class AdamConfig(StrictModel):
+  """Adam's constants; epsilon is added to the bias-corrected root, as in the paper."""
+
+  beta_1: float = pydantic.Field(default=0.9, ge=0.0, lt=1.0)
+  beta_2: float = pydantic.Field(default=0.999, ge=0.0, lt=1.0)
+  epsilon: float = pydantic.Field(default=1e-7, gt=0.0)
+
+
+class LinearRampToConstant(StrictModel):
+  """Rises linearly from 0 to `learning_rate` over `num_ramp_steps`, then stays."""
+
+  learning_rate: pydantic.NonNegativeFloat
+  num_ramp_steps: pydantic.PositiveInt
+
+
+class LinearRampToCosine(StrictModel):
+  """Rises linearly, then falls along a cosine to `final_learning_rate` at `final_num_steps`."""
+
+  learning_rate: pydantic.NonNegativeFloat
+  final_learning_rate: pydantic.NonNegativeFloat
+  num_ramp_steps: pydantic.PositiveInt
+  final_num_steps: pydantic.PositiveInt
+
+  @pydantic.model_validator(mode="after")
+  def _check_order(self) -> "LinearRampToCosine":
+    if self.final_num_steps <= self.num_ramp_steps:
+      raise inconsistent(
+        f"final_num_steps: found {self.final_num_steps}, allowed: more than num_ramp_steps "
+        f"({self.num_ramp_steps})"
+      )
+    return self
+
+
+class PiecewiseConstant(StrictModel):
+  """`learning_rate_values[i]` holds from boundary i-1 (inclusive) up to boundary i."""
+
+  learning_rate_boundaries: list[pydantic.NonNegativeInt]
+  learning_rate_values: list[pydantic.NonNegativeFloat]
+
+  @pydantic.model_validator(mode="after")
+  def _check_lengths(self) -> "PiecewiseConstant":
+    boundaries, values = self.learning_rate_boundaries, self.learning_rate_values
+    if len(values) != len(boundaries) + 1:
+      raise inconsistent(
+        f"learning_rate_values: found {len(values)} values, allowed: {len(boundaries) + 1}, "
+        "one more than there are boundaries"
+      )
+    if sorted(set(boundaries)) != boundaries:
+      raise inconsistent(
+        f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps"
+      )
+    return self
+
+
+class LearningRateConfig(StrictModel):
+  """Exactly one learning-rate schedule."""
+
+  exactly_one_of = (
+    ("constant", "linear_ramp_to_constant", "linear_ramp_to_cosine", "piecewise_constant"),
+  )
+
+  constant: Optional[pydantic.NonNegativeFloat] = None
+  linear_ramp_to_constant: Optional[LinearRampToConstant] = None
+  linear_ramp_to_cosine: Optional[LinearRampToCosine] = None
+  piecewise_constant: Optional[PiecewiseConstant] = None
+
+
+class MultiTaskLearningRates(StrictModel):
+  """One schedule for each tower and one for everything that is in no tower."""
+
+  backbone_learning_rate: LearningRateConfig
+  tower_learning_rates: dict[str, LearningRateConfig]
+
+
+class OptimizerConfig(StrictModel):
+  """Adam with one schedule a group, or one schedule for all."""
+
+  exactly_one_of = (("multi_task_learning_rates", "single_task_learning_rate"),)
+
+  adam: AdamConfig = pydantic.Field(default_factory=AdamConfig)
+  multi_task_learning_rates: Optional[MultiTaskLearningRates] = None
+  single_task_learning_rate: Optional[LearningRateConfig] = None

@@ -1,0 +1,1 @@
+"""Evaluation of the heavy ranker: metrics, the evaluation loop and its report."""

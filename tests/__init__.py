@@ -1,0 +1,1 @@
+"""Tests, file by file beside what they test: tests/PACKAGE/MODULE_test.py."""

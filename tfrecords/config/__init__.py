@@ -1,0 +1,1 @@
+"""The records' part of the configuration, and the machinery all parts share."""

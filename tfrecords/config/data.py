@@ -1,0 +1,206 @@
+"""The `train_data` section and each partition of `validation_data`."""
+
+from typing import ClassVar, Literal, Optional
+
+import pydantic
+
+from tfrecords.config import yaml_file
+from tfrecords.config.strict_model import StrictModel, inconsistent, validate
+
+Dtype = Literal["bfloat16", "float16", "float32", "float64", "int32", "int64", "bool", "uint8"]
+
+
+class ExplicitDatetimeInputs(StrictModel):
+  """Hourly folders `data_root/YYYY/MM/DD/HH` that end with `end_datetime`, inclusive."""
+
+  data_root: str
+  end_datetime: str
+  hours: pydantic.PositiveInt
+  num_missing_hours_tol: pydantic.NonNegativeInt = 0
+
+
+class ExplicitDateInputs(StrictModel):
+  """Daily folders `data_root/YYYY/MM/DD` that end with `end_date`, inclusive."""
+
+  data_root: str
+  end_date: str
+  days: pydantic.PositiveInt
+  num_missing_days_tol: pydantic.NonNegativeInt = 0
+
+
+class SegDenseSchema(StrictModel):
+  """Which features the records hold, and what they are called inside the model.
+
+  Attributes:
+    schema_path: JSON file that lists every feature with dtype and length.
+    features: the record's names to read; all of the schema's when absent.
+    renamed_features: name inside the model -> name in the record.
+    mask_mantissa_features: float feature -> how many low mantissa bits become zero.
+  """
+
+  not_supported_yet = ("mask_mantissa_features",)
+
+  schema_path: str
+  features: Optional[list[str]] = None
+  renamed_features: dict[str, str] = pydantic.Field(default_factory=dict)
+  mask_mantissa_features: Optional[dict[str, int]] = None
+
+  @pydantic.model_validator(mode="after")
+  def _no_name_twice(self) -> "SegDenseSchema":
+    names = list(self.renamed_features.values())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+      raise inconsistent(f"renamed_features: {twice[0]!r} is given two names, allowed: one")
+    return self
+
+
+class TaskSampling(StrictModel):
+  """The share of a task's positive and negative examples that sampling kept, in (0, 1]."""
+
+  pos_downsampling_rate: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
+  neg_downsampling_rate: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
+
+
+class TruncateAndSlice(StrictModel):
+  """Keeps the first columns of a dense vector, then those a .npy mask file selects."""
+
+  continuous_feature_truncation: Optional[pydantic.PositiveInt] = None
+  binary_feature_truncation: Optional[pydantic.PositiveInt] = None
+  continuous_feature_mask_path: Optional[str] = None
+  binary_feature_mask_path: Optional[str] = None
+
+
+class Downcast(StrictModel):
+  """Casts features to a smaller dtype: feature -> dtype."""
+
+  features: dict[str, Dtype] = pydantic.Field(default_factory=dict)
+
+
+class RectifyLabels(StrictModel):
+  """Keeps a label only where the engagement came within a window after serving."""
+
+  label_rectification_window_in_hours: float = pydantic.Field(default=3.0, gt=0)
+  served_timestamp_field: str
+  impressed_timestamp_field: str
+  label_to_engaged_timestamp_field: dict[str, str]
+
+
+class ExtractFeature(StrictModel):
+  """One column of a dense tensor under a name of its own."""
+
+  name: str
+  source_tensor: str
+  index: int
+
+
+class ExtractFeatures(StrictModel):
+  """Columns of dense tensors that become features of their own."""
+
+  extract_feature_table: list[ExtractFeature]
+
+
+class DownsampleNegatives(StrictModel):
+  """Reads `batch_multiplier` batches, keeps the positives and fills up with negatives."""
+
+  batch_multiplier: pydantic.PositiveInt
+  engagements_list: list[str]
+  num_engagements: pydantic.PositiveInt
+
+
+class Preprocess(StrictModel):
+  """What happens to a parsed batch, in the order of the keys below."""
+
+  not_supported_yet = ("downsample_negatives", "downcast", "rectify_labels", "extract_features")
+
+  downsample_negatives: Optional[DownsampleNegatives] = None
+  truncate_and_slice: Optional[TruncateAndSlice] = None
+  downcast: Optional[Downcast] = None
+  rectify_labels: Optional[RectifyLabels] = None
+  extract_features: Optional[ExtractFeatures] = None
+
+
+class DataConfig(StrictModel):
+  """Where records lie, what they hold and how they become batches.
+
+  Attributes:
+    inputs: a glob of TFRecord files (gzip, zlib or uncompressed, recognised by content).
+    global_batch_size: examples a batch over all replicas together.
+    num_files_to_keep: read only the first files of the sorted list.
+    repeat_files: training goes over the files for ever (evaluation never does).
+    examples_shuffle_buffer_size: examples in training's shuffle buffer; 0 or 1 turns it off.
+    shuffle_seed: seed of every shuffle of this data.
+    map_num_parallel_calls: parser threads; as many as pay off when absent.
+    interleave_num_parallel_calls: files read side by side.
+    tasks: the labels and their sampling rates.
+    evaluation_tasks: the tasks a partition measures; all of the model's when absent.
+    sampling_correction: how sampling is made good, exactly once: `weights` (weighted loss) or
+      `calibration` (plain loss, recalibrated probabilities).
+    missing_labels: what a record without a label means: `error`, or `zero` for a negative.
+  """
+
+  exactly_one_of = (("inputs", "explicit_datetime_inputs", "explicit_date_inputs"),)
+  not_supported_yet = (
+    "explicit_datetime_inputs",
+    "explicit_date_inputs",
+    "file_batch_size",
+    "cache",
+    "data_service_dispatcher",
+    "ignore_data_errors",
+    "dataset_service_compression",
+    "sampler",
+  )
+
+  inputs: Optional[str] = None
+  explicit_datetime_inputs: Optional[ExplicitDatetimeInputs] = None
+  explicit_date_inputs: Optional[ExplicitDateInputs] = None
+  global_batch_size: pydantic.PositiveInt
+  num_files_to_keep: Optional[pydantic.PositiveInt] = None
+  repeat_files: bool = True
+  file_batch_size: Optional[pydantic.PositiveInt] = None
+  cache: bool = False
+  data_service_dispatcher: Optional[str] = None
+  ignore_data_errors: bool = False
+  dataset_service_compression: Literal["AUTO", "NONE"] = "AUTO"
+  examples_shuffle_buffer_size: pydantic.NonNegativeInt = 1024
+  shuffle_seed: pydantic.NonNegativeInt = 0
+  map_num_parallel_calls: Optional[pydantic.PositiveInt] = None
+  interleave_num_parallel_calls: Optional[pydantic.PositiveInt] = None
+  seg_dense_schema: SegDenseSchema
+  tasks: dict[str, TaskSampling]
+  evaluation_tasks: Optional[list[str]] = None
+  preprocess: Optional[Preprocess] = None
+  sampler: Optional[dict] = None
+  sampling_correction: Literal["weights", "calibration"] = "weights"
+  missing_labels: Literal["error", "zero"] = "error"
+
+  DEFAULT_INTERLEAVE_FILES: ClassVar[int] = 8
+
+  @pydantic.model_validator(mode="after")
+  def _check_tasks(self) -> "DataConfig":
+    if not self.tasks:
+      raise inconsistent("tasks: found no task, allowed: at least one")
+    for task in self.evaluation_tasks or ():
+      if task not in self.tasks:
+        raise inconsistent(
+          f"evaluation_tasks: {task!r} is not among this section's tasks: {', '.join(self.tasks)}"
+        )
+    return self
+
+
+def load_data_config(path: str, overrides: tuple[str, ...] = (), partition: str = "") -> DataConfig:
+  """Reads only the records' part of a configuration file.
+
+  Args:
+    path: the YAML file; sections that are not about records are not looked at.
+    overrides: "dotted.key=yaml value" strings.
+    partition: a partition of `validation_data`; empty means `train_data`.
+
+  Raises:
+    ConfigError: the file or the section cannot be used, or there is no such partition.
+  """
+  content = yaml_file.read(path, overrides)
+  if not partition:
+    return validate(DataConfig, yaml_file.section(content, "train_data", path), f"{path}: train_data")
+  partitions = yaml_file.section(content, "validation_data", path)
+  found = yaml_file.section(partitions, partition, f"{path}: validation_data")
+  return validate(DataConfig, found, f"{path}: validation_data.{partition}")

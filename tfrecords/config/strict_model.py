@@ -1,0 +1,152 @@
+"""The base of every configuration section: strict keys, "one of" groups, readable errors."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from tfrecords.errors import ConfigError, NotSupportedError
+
+
+class StrictModel(pydantic.BaseModel):
+  """A section of the configuration.
+
+  An unknown key is an error that names the nearest known one. An explicit null counts as absent.
+  Subclasses may declare:
+
+  Attributes:
+    exactly_one_of: groups of keys of which exactly one has to be given.
+    at_most_one_of: groups of keys of which no two may be given.
+    not_supported_yet: keys that are parsed and checked, but have no code behind them yet.
+  """
+
+  model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+  exactly_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
+  at_most_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
+  not_supported_yet: ClassVar[tuple[str, ...]] = ()
+
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _check_keys(cls, data: Any) -> Any:
+    if data is None:
+      return {}
+    if isinstance(data, cls):
+      return data
+    if not isinstance(data, Mapping):
+      raise PydanticCustomError(
+        "not_a_mapping",
+        "found {found}, allowed: a mapping with keys out of {known}",
+        {"found": describe(data), "known": ", ".join(cls.model_fields)},
+      )
+    for key in data:
+      if key not in cls.model_fields:
+        raise PydanticCustomError(
+          "unknown_key",
+          "unknown key{hint}; allowed here: {known}",
+          {
+            "key": str(key),
+            "hint": did_you_mean(str(key), cls.model_fields),
+            "known": ", ".join(cls.model_fields),
+          },
+        )
+    return {key: value for key, value in data.items() if value is not None}
+
+  @pydantic.model_validator(mode="after")
+  def _check_groups(self) -> "StrictModel":
+    for groups, none_allowed in ((self.exactly_one_of, False), (self.at_most_one_of, True)):
+      for group in groups:
+        given = [key for key in group if getattr(self, key) is not None]
+        if len(given) == 1 or (none_allowed and not given):
+          continue
+        raise PydanticCustomError(
+          "one_of",
+          "found {found}, allowed: {amount} one of {group}",
+          {
+            "found": " and ".join(given) if given else "none of them",
+            "amount": "at most" if none_allowed else "exactly",
+            "group": ", ".join(group),
+          },
+        )
+    return self
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+  """Returns ", did you mean 'x'?" for the known name nearest to `name`, or an empty string."""
+  nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+  return f", did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def describe(value: Any) -> str:
+  """Returns a value with its type, shortened, the way error messages show what was found."""
+  text = repr(value)
+  return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def validate(model: type, data: Any, origin: str) -> Any:
+  """Builds `model` from parsed YAML.
+
+  Args:
+    model: the StrictModel subclass to build.
+    data: what the YAML holds: mappings, lists and scalars.
+    origin: what to call the source in errors, such as the file's path.
+
+  Raises:
+    ConfigError: names each offending key with its full path, what was found and what is allowed.
+  """
+  try:
+    return model.model_validate(data)
+  except pydantic.ValidationError as error:
+    problems = [_describe_problem(problem) for problem in error.errors()]
+    raise ConfigError("\n  ".join([f"{origin}: the configuration cannot be used:", *problems])) from None
+
+
+def _describe_problem(problem: Mapping[str, Any]) -> str:
+  path = ".".join(str(part) for part in problem["loc"]) or "the top level"
+  kind = problem["type"]
+  if kind == "unknown_key":
+    return f"{'.'.join(map(str, (*problem['loc'], problem['ctx']['key'])))}: {problem['msg']}"
+  if kind in ("one_of", "not_a_mapping", "inconsistent"):
+    return f"{path}: {problem['msg']}"
+  if kind == "missing":
+    return f"{path}: found nothing, allowed: a value has to be given"
+  allowed = problem["msg"].replace("Input should be ", "").replace("Value error, ", "")
+  return f"{path}: found {describe(problem['input'])}, allowed: {allowed}"
+
+
+def inconsistent(message: str) -> PydanticCustomError:
+  """Returns the error a section's own validator raises when its keys contradict each other."""
+  return PydanticCustomError("inconsistent", "{message}", {"message": message})
+
+
+def require_supported(section: StrictModel, path: str) -> None:
+  """Refuses options that are declared, but have no code behind them yet.
+
+  Args:
+    section: the section about to be used; its sub-sections are checked too.
+    path: the section's full path in the configuration, for the message.
+
+  Raises:
+    NotSupportedError: says "not supported yet" with the full path of every such key in use.
+  """
+  found = list(_unsupported(section, path))
+  if found:
+    raise NotSupportedError("\n".join(f"not supported yet: {key}" for key in found))
+
+
+def _unsupported(value: Any, path: str) -> Iterable[str]:
+  if isinstance(value, StrictModel):
+    for key, field in type(value).model_fields.items():
+      child, child_path = getattr(value, key), f"{path}.{key}" if path else key
+      if key in value.not_supported_yet and child != field.get_default(call_default_factory=True):
+        yield child_path
+      else:
+        yield from _unsupported(child, child_path)
+  elif isinstance(value, Mapping):
+    for key, child in value.items():
+      yield from _unsupported(child, f"{path}.{key}")
+  elif isinstance(value, (list, tuple)):
+    for index, child in enumerate(value):
+      yield from _unsupported(child, f"{path}.{index}")

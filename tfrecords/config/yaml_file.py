@@ -1,0 +1,153 @@
+"""Reads a YAML configuration file: environment variables, anchors, overrides.
+
+The file is text first: `$NAME` and `${NAME}` are replaced from the environment, `$$` stands for
+one dollar sign, and `CONFIG_DIR` is the folder of the file itself. A variable that is not set
+stays as it stands, so that a file can be loaded and inspected anywhere; whatever then uses such a
+path refuses it (see `tfrecords.paths`).
+"""
+
+import getpass
+import os
+import re
+import string
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import yaml
+
+from tfrecords.config.strict_model import describe
+from tfrecords.errors import ConfigError
+
+_QUOTED_OR_PLAIN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^.\["']+))\s*""")
+
+
+class _Loader(yaml.SafeLoader):
+  """SafeLoader that refuses a key given twice, which YAML forbids and PyYAML lets pass."""
+
+  def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    seen: dict[Any, yaml.Mark] = {}
+    for key_node, _ in node.value:
+      if key_node.tag == "tag:yaml.org,2002:merge":
+        continue
+      key = self.construct_object(key_node, deep=True)
+      if isinstance(key, (list, dict)):
+        continue  # SafeLoader's own message for an unhashable key is good enough.
+      if key in seen:
+        raise yaml.constructor.ConstructorError(
+          None, None, f"key {key!r} is given twice, first in line {seen[key].line + 1}",
+          key_node.start_mark,
+        )
+      seen[key] = key_node.start_mark
+    return super().construct_mapping(node, deep)
+
+
+def read(path: Union[str, Path], overrides: Iterable[str] = ()) -> dict[str, Any]:
+  """Returns a configuration file's content with the overrides applied.
+
+  Args:
+    path: the YAML file.
+    overrides: "dotted.key=yaml value" strings, applied in order; see `apply_override`.
+
+  Raises:
+    ConfigError: the file is missing, no YAML, or no mapping, or an override cannot be applied.
+  """
+  path = Path(path)
+  try:
+    text = path.read_text(encoding="utf-8")
+  except (OSError, UnicodeDecodeError) as error:
+    raise ConfigError(f"{path}: the configuration file cannot be read: {error}") from None
+  content = _parse(substitute_environment(text, path.resolve().parent), str(path))
+  if not isinstance(content, dict):
+    raise ConfigError(
+      f"{path}: found {describe(content)}, allowed: a mapping with keys such as training, model, "
+      "train_data"
+    )
+  for override in overrides:
+    apply_override(content, override)
+  return content
+
+
+def substitute_environment(text: str, config_dir: Path) -> str:
+  """Replaces `$NAME` and `${NAME}` by environment variables; unknown ones stay as they stand."""
+  variables = {**os.environ, "CONFIG_DIR": str(config_dir)}
+  if "USER" not in variables:
+    try:
+      variables["USER"] = getpass.getuser()
+    except (KeyError, OSError):
+      pass  # A container's user id without a name: ${USER} then counts as not set.
+  return string.Template(text).safe_substitute(variables)
+
+
+def apply_override(content: dict[str, Any], override: str) -> None:
+  """Sets one key of a parsed configuration in place.
+
+  Task names hold dots themselves. A part of the key that already exists in the file is found as
+  it stands (`model.tasks.recap.engagement.is_replied.pos_weight=2`); a new one is quoted
+  (`score.weights."my.task"=3`). Lists take an index (`model.backbone.layers.0=8`).
+
+  Args:
+    content: the parsed file, changed in place.
+    override: "dotted.key=yaml value"; the value null removes what the file says.
+
+  Raises:
+    ConfigError: there is no "=", the value is no YAML, or the key leads through a scalar.
+  """
+  key, separator, value = override.partition("=")
+  if not separator or not key.strip():
+    raise ConfigError(f"override {override!r}: allowed: dotted.key=value, such as training.seed=1")
+  parsed = _parse(value, f"override {override!r}")
+  node: Any = content
+  rest = key.strip()
+  while True:
+    part, rest = _next_part(node, rest, override)
+    if not rest:
+      break
+    child = node[part] if isinstance(node, list) else node.get(part)
+    if child is None:
+      child = {}
+      node[part] = child
+    elif not isinstance(child, (dict, list)):
+      raise ConfigError(f"override {override!r}: {part!r} holds {describe(child)}, no mapping")
+    elif isinstance(child, dict):
+      child = dict(child)  # YAML anchors share one dict: an override must not reach its twins.
+      node[part] = child
+    else:
+      child = list(child)
+      node[part] = child
+    node = child
+  node[part] = parsed
+
+
+def _next_part(node: Any, rest: str, override: str) -> tuple[Any, str]:
+  """Splits the first key off `rest`: the longest one that exists in `node`, or the first word."""
+  if isinstance(node, list):
+    first, _, remainder = rest.partition(".")
+    if not first.isdigit() or int(first) >= len(node):
+      raise ConfigError(
+        f"override {override!r}: found index {first!r}, allowed: 0 to {len(node) - 1}"
+      )
+    return int(first), remainder
+  known = [key for key in node if isinstance(key, str) and f"{rest}.".startswith(f"{key}.")]
+  if known:
+    part = max(known, key=len)
+    return part, rest[len(part) + 1 :]
+  match = _QUOTED_OR_PLAIN.match(rest)
+  if not match or (match.end() < len(rest) and rest[match.end()] != "."):
+    raise ConfigError(f"override {override!r}: {rest!r} is no dotted key")
+  part = next(group for group in match.groups() if group is not None)
+  return part, rest[match.end() + 1 :]
+
+
+def _parse(text: str, origin: str) -> Any:
+  try:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader.
+  except yaml.YAMLError as error:
+    raise ConfigError(f"{origin}: no valid YAML: {error}") from None
+
+
+def section(content: Mapping[str, Any], key: str, origin: str) -> Any:
+  """Returns one top-level section, or raises a ConfigError that lists those there are."""
+  if content.get(key) is None:
+    raise ConfigError(f"{origin}: section {key!r} is missing; found: {', '.join(map(str, content))}")
+  return content[key]

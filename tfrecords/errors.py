@@ -1,0 +1,46 @@
+"""The errors a user can mend, and the exit codes they end a command with.
+
+Every message names the place (file, record, key, tensor), what was found, what is allowed and
+the way out. Commands print the message without a traceback; anything else is a defect of the
+program, keeps its traceback and exits with 1.
+"""
+
+
+class UserError(Exception):
+  """Something outside the program is wrong, and the message says how to mend it."""
+
+  exit_code = 2
+
+
+class ConfigError(UserError):
+  """A configuration file, an override or a flag cannot be used."""
+
+  exit_code = 2
+
+
+class NotSupportedError(ConfigError):
+  """A known option is used whose code does not exist yet."""
+
+
+class DataError(UserError):
+  """Input files or records are missing, damaged or not what the schema says."""
+
+  exit_code = 3
+
+
+class StorageError(UserError):
+  """A file or directory cannot be written or read, or would be overwritten."""
+
+  exit_code = 4
+
+
+class CheckpointError(UserError):
+  """A checkpoint is missing or does not fit the model."""
+
+  exit_code = 5
+
+
+class TrainingError(UserError):
+  """Training went wrong: the loss is not finite."""
+
+  exit_code = 6
