@@ -1,0 +1,86 @@
+"""What every command shares: `--config_path`, `--set`, readable errors, exit codes.
+
+Exit codes: 0 success; 1 a defect of the program (with its traceback); 2 configuration or flags;
+3 data; 4 storage; 5 checkpoint; 6 training; 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from tfrecords import paths
+from tfrecords.errors import ConfigError, UserError
+
+DEFAULT_CONFIG = "configs/local_prod.yaml"
+
+_CONFIG_PATH = flags.DEFINE_string(
+  "config_path",
+  None,
+  f"YAML configuration; relative to where you typed the command (default: {DEFAULT_CONFIG} of "
+  "this checkout).",
+)
+_SET = flags.DEFINE_multi_string(
+  "set",
+  [],
+  "Overrides one key of the configuration, dotted.key=yaml value; may be repeated, such as "
+  "--set training.num_train_steps=100.",
+)
+
+
+def config_path() -> str:
+  """Returns the absolute path of the configuration file to use."""
+  if _CONFIG_PATH.value is None:
+    return default_config_path()
+  return paths.resolve(_CONFIG_PATH.value, "--config_path")
+
+
+def default_config_path() -> str:
+  """Returns the configuration file a command uses when none is given."""
+  return os.path.join(paths.package_root(), DEFAULT_CONFIG)
+
+
+def is_default_config() -> bool:
+  """Tells whether the user left --config_path out."""
+  return _CONFIG_PATH.value is None
+
+
+def overrides() -> tuple[str, ...]:
+  """Returns the values of --set, in order."""
+  return tuple(_SET.value)
+
+
+def run(command: Callable[[], None], description: str) -> None:
+  """Runs a command: parses flags, calls it, turns errors a user can mend into short messages.
+
+  Args:
+    command: the one function the command calls; flags are parsed by then.
+    description: what `--help` says first.
+  """
+
+  def main(arguments: Sequence[str]) -> None:
+    try:
+      if len(arguments) > 1:
+        raise ConfigError(
+          f"found {arguments[1]!r}, allowed: flags such as --config_path=PATH (see --help)"
+        )
+      command()
+    except UserError as error:
+      sys.stdout.flush()
+      print(f"error: {error}", file=sys.stderr)
+      sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+      print("\ninterrupted", file=sys.stderr)
+      sys.exit(130)
+
+  sys.modules["__main__"].__doc__ = description
+  app.run(main, flags_parser=_parse_flags)
+
+
+def _parse_flags(arguments: Sequence[str]) -> Sequence[str]:
+  try:
+    return flags.FLAGS(list(arguments))
+  except flags.Error as error:
+    print(f"error: {error} (see --help)", file=sys.stderr)
+    sys.exit(ConfigError.exit_code)

@@ -1,0 +1,175 @@
+"""Sharded TFRecords -> batches: glob, shuffle, interleave, batch, parse, preprocess, prefetch.
+
+Records are batched before they are parsed, because parsing a batch is vectorized; only the
+features in use are parsed. Every record carries its file and position along, so that an error
+names it. All shuffles are seeded and every parallel stage keeps its order: the same files and
+seed give the same batches.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, Optional
+
+import tensorflow as tf
+
+from tfrecords import diagnosis, labels, parsing, preprocessing, schema, shards
+from tfrecords.config.data import DataConfig
+from tfrecords.config.strict_model import did_you_mean, require_supported
+from tfrecords.errors import ConfigError, DataError
+
+Mode = Literal["train", "evaluate", "predict"]
+_MODES = ("train", "evaluate", "predict")
+_BETWEEN_FILE_AND_POSITION = ": record "
+
+
+class InputPipeline:
+  """The batches of one data section.
+
+  Args:
+    config: `train_data` or a partition of `validation_data`.
+    mode: "train" shuffles, repeats and drops the remainder; "evaluate" reads every record once,
+      in order, the remainder kept; "predict" is "evaluate" without labels.
+    features: names inside the model of the features to parse; all of the section's when None.
+    tasks: the labels to parse; all of the section's when None.
+    key: the section's path in the configuration, for the messages.
+
+  Attributes:
+    dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
+      [batch, width] (integer features keep int64 where `features` names them `discrete` or an
+      id); labels and weights: dicts of float32 [batch] by task.
+    shards: the files it reads.
+
+  Raises:
+    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+  """
+
+  def __init__(
+    self,
+    config: DataConfig,
+    mode: Mode,
+    features: Optional[Iterable[str]] = None,
+    tasks: Optional[Iterable[str]] = None,
+    key: str = "train_data",
+  ):
+    if mode not in _MODES:
+      raise ValueError(f"mode: found {mode!r}, allowed: {', '.join(_MODES)}")
+    require_supported(config, key)
+    self._config, self._mode, self._key = config, mode, key
+    known = schema.features_of(config, key)
+    self._tasks = _choose(tasks, config.tasks, f"{key}.tasks") if mode != "predict" else ()
+    inputs = [name for name in known if name not in config.tasks]
+    chosen = _choose(features, inputs, f"{key}.seg_dense_schema")
+    self._features = {name: known[name] for name in (*chosen, *self._tasks)}
+    self._preprocessor = preprocessing.Preprocessor(config.preprocess, f"{key}.preprocess")
+    for name in chosen:
+      self._preprocessor.width(known[name])
+    self.shards = shards.find_shards(
+      config.inputs, f"{key}.inputs", config.num_files_to_keep or 0
+    )
+    if mode == "train":
+      self._check_batch_size()
+    self.dataset = self._build()
+
+  def explained(self) -> diagnosis.Explained:
+    """Returns a context in which reading errors become DataErrors that name file and record."""
+    return diagnosis.Explained(self.shards)
+
+  def _check_batch_size(self) -> None:
+    size = self._config.global_batch_size
+    with self.explained():
+      found = sum(1 for _ in _records_in_order(self.shards).take(size).as_numpy_iterator())
+    if found < size:
+      raise DataError(
+        f"{self._key}.global_batch_size: found {size}, allowed: at most {found}, which is all the "
+        f"records in the {len(self.shards)} file(s) of {self._key}.inputs"
+      )
+
+  def _build(self) -> tf.data.Dataset:
+    config, training = self._config, self._mode == "train"
+    files = tf.data.Dataset.from_tensor_slices(_columns(self.shards))
+    if training:
+      files = files.shuffle(
+        len(self.shards), seed=config.shuffle_seed, reshuffle_each_iteration=True
+      )
+      if config.repeat_files:
+        files = files.repeat()
+    records = files.interleave(
+      _read,
+      cycle_length=config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES,
+      num_parallel_calls=tf.data.AUTOTUNE,
+      deterministic=True,
+    )
+    if training and config.examples_shuffle_buffer_size > 1:
+      records = records.shuffle(config.examples_shuffle_buffer_size, seed=config.shuffle_seed)
+    batches = records.batch(config.global_batch_size, drop_remainder=training)
+    parsed = batches.map(
+      self._make_parse(),
+      num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
+      deterministic=True,
+    )
+    return parsed.prefetch(tf.data.AUTOTUNE)
+
+  def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
+    parse = parsing.make_parser(self._features, frozenset(self._tasks))
+
+    def parse_batch(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+      names = tf.strings.join(
+        [files, tf.strings.as_string(positions)], separator=_BETWEEN_FILE_AND_POSITION
+      )
+      batch = self._preprocessor(parse(serialized, names))
+      features, label, weight = labels.split_labels(batch, self._config, self._tasks, names)
+      return model_inputs(features), label, weight
+
+    return parse_batch
+
+
+def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
+  """Returns the batches of a data section: (features, labels, weights), see InputPipeline.
+
+  Args:
+    config: `config.train_data` or a partition of `config.validation_data`.
+    mode: "train", "evaluate" or "predict".
+
+  Raises:
+    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+  """
+  return InputPipeline(config, mode).dataset
+
+
+def model_inputs(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """Casts a batch's dense features to what the model takes: `binary` to float32."""
+  return {
+    name: tf.cast(tensor, tf.float32) if name == "binary" else tensor
+    for name, tensor in features.items()
+  }
+
+
+def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) -> tuple[str, ...]:
+  if names is None:
+    return tuple(known)
+  for name in names:
+    if name not in known:
+      raise ConfigError(
+        f"{where}: {name!r} is needed and missing{did_you_mean(name, known)}; found there: "
+        f"{', '.join(known)}"
+      )
+  return tuple(names)
+
+
+def _columns(files: list[shards.Shard]) -> tuple[list[str], list[str]]:
+  return [shard.path for shard in files], [shard.compression for shard in files]
+
+
+def _read(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+  return tf.data.Dataset.zip(
+    (
+      tf.data.TFRecordDataset(path, compression_type=compression),
+      tf.data.Dataset.range(tf.int64.max),
+      tf.data.Dataset.from_tensors(path).repeat(),
+    )
+  )
+
+
+def _records_in_order(files: list[shards.Shard]) -> tf.data.Dataset:
+  return tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(
+    lambda path, compression: tf.data.TFRecordDataset(path, compression_type=compression)
+  )

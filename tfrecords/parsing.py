@@ -1,0 +1,50 @@
+"""Serialized tf.Examples -> tensors, a whole batch at a time.
+
+A feature that an Example lacks reads as 0; one of the wrong dtype or length is an error that
+names the record (TensorFlow puts the record's name into the message).
+"""
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from tfrecords.schema import VARIABLE_LENGTH, Feature
+
+# What an absent label reads as until it is checked: no label ever holds it.
+MISSING_LABEL = tf.int64.min
+
+Parser = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+
+
+def make_parser(features: Mapping[str, Feature], labels: frozenset[str] = frozenset()) -> Parser:
+  """Returns a function that parses a batch of serialized tf.Examples.
+
+  Args:
+    features: what to parse, by name inside the model; nothing else is parsed.
+    labels: those of `features` that read as MISSING_LABEL rather than 0 when absent.
+
+  Returns:
+    A function of serialized Examples [batch] and the records' names for error messages [batch]
+    (both strings) to a dict of tensors [batch, length], by name inside the model; a feature of
+    variable length comes as a ragged tensor.
+  """
+  by_record_name = {feature.record_name: feature for feature in features.values()}
+  specification = {
+    record_name: _specification(feature, MISSING_LABEL if feature.name in labels else 0)
+    for record_name, feature in by_record_name.items()
+  }
+
+  def parse(serialized: tf.Tensor, record_names: tf.Tensor) -> dict[str, tf.Tensor]:
+    parsed = tf.io.parse_example(serialized, specification, example_names=record_names)
+    return {by_record_name[key].name: tensor for key, tensor in parsed.items()}
+
+  return parse
+
+
+def _specification(feature: Feature, default: int) -> object:
+  if feature.length == VARIABLE_LENGTH:
+    return tf.io.RaggedFeature(feature.tensor_dtype)
+  value = "" if feature.tensor_dtype is tf.string else default
+  return tf.io.FixedLenFeature(
+    [feature.length], feature.tensor_dtype, default_value=[value] * feature.length
+  )

@@ -1,0 +1,109 @@
+"""What happens to a parsed batch before the model sees it; training and serving share it."""
+
+from collections.abc import Mapping
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import paths
+from tfrecords.config.data import DataConfig, Preprocess
+from tfrecords.errors import ConfigError, DataError
+from tfrecords.schema import Feature
+
+_SLICED = ("continuous", "binary")
+
+
+class Preprocessor:
+  """Truncates and slices the dense features of a batch.
+
+  Args:
+    config: the section `preprocess`; None keeps every batch as it is.
+    key: the section's full path, for the messages.
+
+  Raises:
+    ConfigError, DataError: a mask file cannot be used.
+  """
+
+  def __init__(self, config: Optional[Preprocess], key: str = "train_data.preprocess"):
+    section = config.truncate_and_slice if config is not None else None
+    self._key = f"{key}.truncate_and_slice"
+    self._truncation: dict[str, int] = {}
+    self._columns: dict[str, np.ndarray] = {}
+    for name in _SLICED if section is not None else ():
+      truncation = getattr(section, f"{name}_feature_truncation")
+      mask_path = getattr(section, f"{name}_feature_mask_path")
+      if truncation is not None:
+        self._truncation[name] = truncation
+      if mask_path is not None:
+        self._columns[name] = _load_mask(mask_path, f"{self._key}.{name}_feature_mask_path")
+
+  def __call__(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Preprocesses a batch.
+
+    Args:
+      features: tensors [batch, length] by name inside the model.
+
+    Returns:
+      The same features, `continuous` and `binary` with the columns that are kept.
+    """
+    result = dict(features)
+    for name, width in self._truncation.items():
+      if name in result:
+        result[name] = result[name][:, :width]
+    for name, mask in self._columns.items():
+      if name in result:
+        result[name] = tf.gather(result[name], np.flatnonzero(mask), axis=1)
+    return result
+
+  def width(self, feature: Feature) -> int:
+    """Returns how many columns of a dense feature are left.
+
+    Raises:
+      ConfigError: truncation or mask do not fit the feature's length in the schema.
+    """
+    width = feature.length
+    truncation = self._truncation.get(feature.name)
+    if truncation is not None:
+      if truncation > width:
+        raise ConfigError(
+          f"{self._key}.{feature.name}_feature_truncation: found {truncation}, allowed: at most "
+          f"{width}, the feature's length in the schema"
+        )
+      width = truncation
+    mask = self._columns.get(feature.name)
+    if mask is not None:
+      if len(mask) != width:
+        raise ConfigError(
+          f"{self._key}.{feature.name}_feature_mask_path: the mask has {len(mask)} entries, "
+          f"allowed: {width}, one for each column that truncation leaves"
+        )
+      width = int(np.count_nonzero(mask))
+    return width
+
+
+def _load_mask(path: str, key: str) -> np.ndarray:
+  resolved = paths.resolve(path, key)
+  try:
+    with tf.io.gfile.GFile(resolved, "rb") as file:
+      mask = np.load(file, allow_pickle=False)
+  except (tf.errors.OpError, ValueError, EOFError) as error:
+    raise DataError(f"{key}: {resolved} is no .npy file that can be read: {error}") from None
+  if mask.ndim != 1 or not np.isin(mask, (0, 1)).all() or not mask.any():
+    raise DataError(
+      f"{key}: {resolved} holds {mask.dtype} of shape {mask.shape}, allowed: a vector of 0 and 1 "
+      "(or booleans) with at least one 1"
+    )
+  return mask.astype(bool)
+
+
+def dense_widths(
+  config: DataConfig, features: Mapping[str, Feature], key: str = "train_data"
+) -> dict[str, int]:
+  """Returns the width of every dense numeric feature after preprocessing, by name."""
+  preprocessor = Preprocessor(config.preprocess, f"{key}.preprocess")
+  return {
+    name: preprocessor.width(feature)
+    for name, feature in features.items()
+    if feature.length > 0 and feature.tensor_dtype is not tf.string
+  }
