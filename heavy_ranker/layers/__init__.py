@@ -1,0 +1,1 @@
+"""The layers of the ranker, one concept a file. Every layer takes [batch, width] tensors."""

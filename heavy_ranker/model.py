@@ -1,0 +1,112 @@
+"""Puts the layers together into the functional Keras model."""
+
+from collections.abc import Mapping
+from typing import Optional
+
+import tensorflow as tf
+import tf_keras as keras
+
+from heavy_ranker.calibration import SamplingCalibration, sampling_ratios
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.layers.architecture import make_architecture
+from heavy_ranker.layers.embedding_norm import EmbeddingNorm
+from heavy_ranker.layers.featurization import DoubleNormLog
+from heavy_ranker.layers.tower import Tower, tower_name
+from heavy_ranker.scoring import Score
+from heavy_ranker.seeds import derive_seed
+from tfrecords import preprocessing, schema
+from tfrecords.config.strict_model import require_supported
+from tfrecords.errors import ConfigError
+
+# In this order they follow the featurized vector.
+EMBEDDINGS = ("user_embedding", "user_eng_embedding", "author_embedding")
+
+
+def build_model(
+  config: HeavyRankerConfig, input_widths: Optional[Mapping[str, int]] = None
+) -> keras.Model:
+  """Builds the ranker.
+
+  Args:
+    config: the whole configuration; `model`, `score` and the schema are used.
+    input_widths: width by input name; what is not named does not exist. From the schema after
+      preprocessing when None.
+
+  Returns:
+    A functional model from a dict of float32 inputs (`continuous`, `binary`, and those of
+    EMBEDDINGS that exist, [batch, width] each) to a dict: `logits`, `probabilities`,
+    `calibrated_probabilities` [batch, tasks] in the order of `config.model.tasks`, and `score`
+    [batch].
+
+  Raises:
+    ConfigError: an input the configuration asks for does not exist.
+    NotSupportedError: an option has no code behind it yet.
+  """
+  require_supported(config.model, "model")
+  widths = dict(input_widths) if input_widths is not None else schema_widths(config)
+  names = input_names(config, widths)
+  inputs = {
+    name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names
+  }
+  features = _features(config, inputs)
+  tasks = list(config.model.tasks)
+  logits = keras.layers.Concatenate(name="logits")(_logits(config, features))
+  probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
+  calibrated = SamplingCalibration(
+    sampling_ratios(config.train_data, tasks), name="calibrated_probabilities"
+  )(logits)
+  outputs = {
+    "logits": logits,
+    "probabilities": probabilities,
+    "calibrated_probabilities": calibrated,
+    "score": Score(config.score, tasks, name="score")(calibrated),
+  }
+  return keras.Model(inputs, outputs, name="heavy_ranker")
+
+
+def schema_widths(config: HeavyRankerConfig) -> dict[str, int]:
+  """Returns the widths of all dense features after preprocessing, by name inside the model."""
+  return preprocessing.dense_widths(config.train_data, schema.features_of(config.train_data))
+
+
+def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
+  """Returns the model's inputs in order: continuous, what joins it, the embeddings there are.
+
+  Raises:
+    ConfigError: a needed input is not among `widths`.
+  """
+  needed = ("continuous", *config.model.featurization_config.feature_names_to_concat)
+  for name in needed:
+    if name not in widths:
+      raise ConfigError(
+        f"model.featurization_config: the input {name!r} is needed and missing; found: "
+        f"{', '.join(widths)}. Name it under train_data.seg_dense_schema.renamed_features"
+      )
+  return (*needed, *(name for name in EMBEDDINGS if name in widths))
+
+
+def _features(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+  synchronize = config.training.synchronize_batch_norm
+  section = config.model.featurization_config
+  dense = [inputs[name] for name in ("continuous", *section.feature_names_to_concat)]
+  featurization = DoubleNormLog(section.double_norm_log_config, synchronize, name="featurization")
+  parts = [featurization(dense)]
+  for name in EMBEDDINGS:
+    if name in inputs:
+      parts.append(EmbeddingNorm(name=f"{name}_norm")(inputs[name]))
+  return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
+
+
+def _logits(config: HeavyRankerConfig, features: tf.Tensor) -> list[tf.Tensor]:
+  section, seed = config.model, config.training.seed
+  synchronize = config.training.synchronize_batch_norm
+  shared = features
+  if section.multi_task_type != "share_none":
+    backbone_seed = derive_seed(seed, "backbone")
+    shared = make_architecture(section.backbone, backbone_seed, synchronize, "backbone")(features)
+  if section.multi_task_type == "share_partial":
+    shared = keras.layers.Concatenate(name="features_and_backbone")([features, shared])
+  return [
+    Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(shared)
+    for task, tower in section.tasks.items()
+  ]
