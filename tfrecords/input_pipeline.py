@@ -109,14 +109,17 @@ class InputPipeline:
     return parsed.prefetch(tf.data.AUTOTUNE)
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
-    parse = parsing.make_parser(self._features, frozenset(self._tasks))
+    config, tasks = self._config, self._tasks
+    parse = parsing.make_parser(self._features, frozenset(tasks))
+    # Evaluation always weights by its own rates; training corrects once, here or in the model.
+    weighted = self._mode != "train" or config.sampling_correction == "weights"
 
     def parse_batch(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
       names = tf.strings.join(
         [files, tf.strings.as_string(positions)], separator=_BETWEEN_FILE_AND_POSITION
       )
       batch = self._preprocessor(parse(serialized, names))
-      features, label, weight = labels.split_labels(batch, self._config, self._tasks, names)
+      features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
       return model_inputs(features), label, weight
 
     return parse_batch

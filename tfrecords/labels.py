@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tfrecords.config.data import DataConfig
+from tfrecords.config.data import DataConfig, TaskSampling
 from tfrecords.parsing import MISSING_LABEL
 from tfrecords.sampling_weights import sampling_weight
 
@@ -13,7 +13,11 @@ BAD_LABEL = "bad label"
 
 
 def split_labels(
-  batch: Mapping[str, tf.Tensor], config: DataConfig, tasks: tuple[str, ...], names: tf.Tensor
+  batch: Mapping[str, tf.Tensor],
+  config: DataConfig,
+  tasks: tuple[str, ...],
+  names: tf.Tensor,
+  weighted: bool = True,
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]:
   """Separates a parsed batch into features, labels and weights.
 
@@ -22,6 +26,7 @@ def split_labels(
     config: the data section: sampling rates and what a missing label means.
     tasks: which labels to take.
     names: the records' names [batch], for the message of a failed check.
+    weighted: weights make good for sampling; else they are all 1.
 
   Returns:
     features: what is no label; labels and weights: float32 [batch] by task.
@@ -39,7 +44,8 @@ def split_labels(
   with tf.control_dependencies([_check(stacked, tasks, names)]):
     columns = tf.unstack(tf.cast(stacked, tf.float32), axis=1)
   labels = dict(zip(tasks, columns))
-  weights = {task: sampling_weight(labels[task], config.tasks[task]) for task in tasks}
+  sampling = config.tasks if weighted else dict.fromkeys(tasks, TaskSampling())
+  weights = {task: sampling_weight(labels[task], sampling[task]) for task in tasks}
   return features, labels, weights
 
 

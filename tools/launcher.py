@@ -8,11 +8,12 @@ name, ahead of installed packages (`python -P` does the same, but only from Pyth
 import os
 import sys
 
-if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
-  del sys.path[0]
-del sys.argv[0]
-__file__ = sys.argv[0]
-with open(__file__, "rb") as script:
-  code = compile(script.read(), __file__, "exec")
-# In this very namespace, so that what the script defines is found in __main__ (pickle, absl).
-exec(code)
+if __name__ == "__main__":
+  if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
+    del sys.path[0]
+  del sys.argv[0]
+  __file__ = sys.argv[0]
+  with open(__file__, "rb") as script:
+    code = compile(script.read(), __file__, "exec")
+  # In this very namespace, so that what the script defines is found in __main__ (pickle, absl).
+  exec(code)

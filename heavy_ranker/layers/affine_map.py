@@ -18,12 +18,12 @@ class AffineMap(keras.layers.Layer):
     self._initial_scale, self._initial_bias = scale, bias
 
   def build(self, input_shape: tf.TensorShape) -> None:
-    """Creates scale and bias, [1] each."""
+    """Creates scale, [1, 1] (a 1 x 1 matrix, as the reference has it), and bias, [1]."""
     constant = keras.initializers.Constant
-    self.scale = self.add_weight("scale", (1,), initializer=constant(self._initial_scale))
+    self.scale = self.add_weight("scale", (1, 1), initializer=constant(self._initial_scale))
     self.bias = self.add_weight("bias", (1,), initializer=constant(self._initial_bias))
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    """Maps each logit; any shape."""
+    """Maps logits [batch, 1]."""
     return self.scale * inputs + self.bias

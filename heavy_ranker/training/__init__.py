@@ -1,0 +1,1 @@
+"""The training loop under a distribution strategy: losses, optimizer, checkpoints, logs."""

@@ -1,0 +1,178 @@
+"""Training from the first step, or from where an earlier run stopped, to the last."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.model import build_model, input_names, schema_widths
+from heavy_ranker.training import save_dir as save_dirs
+from heavy_ranker.training.checkpoints import Checkpoints, data_fingerprint, latest_checkpoint
+from heavy_ranker.training.distribution import examples_per_replica, make_strategy
+from heavy_ranker.training.learning_rates import Schedule
+from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
+from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
+from heavy_ranker.training.run_log import RunLog
+from tfrecords.config.strict_model import require_supported
+from tfrecords.errors import TrainingError
+from tfrecords.input_pipeline import InputPipeline
+
+History = list[dict[str, float]]
+
+
+def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
+  """Trains a ranker; a run that was interrupted continues as if it had never stopped.
+
+  Args:
+    config: the whole configuration.
+    fresh: sets an earlier run in `training.save_dir` aside and starts over.
+
+  Returns:
+    What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`.
+
+  Raises:
+    UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
+      finite; the message says how to mend it.
+  """
+  require_supported(config, "")
+  trainer = Trainer(config, fresh)
+  return trainer.run()
+
+
+class Trainer:
+  """One training run: everything is built and restored on construction.
+
+  Args:
+    config: the whole configuration.
+    fresh: starts over, see `train`.
+  """
+
+  def __init__(self, config: HeavyRankerConfig, fresh: bool = False):
+    self._config = config
+    self._tasks = list(config.model.tasks)
+    self._strategy = make_strategy()
+    replicas = self._strategy.num_replicas_in_sync
+    self._batch_size = config.train_data.global_batch_size
+    self._replica_batch_size = examples_per_replica(
+      self._batch_size, replicas, "train_data.global_batch_size"
+    )
+    self._pipeline = InputPipeline(
+      config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
+    )
+    self._open_save_dir(fresh)
+    with self._strategy.scope():
+      self._model = MultiTaskRanker(config, build_model(config), self._batch_size)
+      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
+      self._model.compile(optimizer=optimizer)
+      self._step = tf.Variable(
+        0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+      )
+    self._iterator = iter(self._pipeline.dataset)
+    self._schedules = {
+      group: Schedule(section)
+      for group, section in learning_rate_configs(config.optimizer, self._tasks).items()
+    }
+    self._open_checkpoints(optimizer)
+
+  def _open_save_dir(self, fresh: bool) -> None:
+    self._save_dir = save_dirs.prepare(self._config.training.save_dir)
+    if fresh:
+      earlier = save_dirs.set_aside(self._save_dir)
+      if earlier:
+        print(f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it")
+      save_dirs.prepare(self._save_dir)
+
+  def _open_checkpoints(self, optimizer: tf.Module) -> None:
+    self._checkpoints = Checkpoints(
+      self._save_dir,
+      self._model.ranker,
+      optimizer,
+      self._step,
+      self._iterator,
+      data_fingerprint(self._config.train_data, self._pipeline.shards),
+      self._config.training.checkpoint_max_to_keep,
+    )
+    checkpoint = latest_checkpoint(self._save_dir)
+    if checkpoint is None:
+      return
+    same_data = self._checkpoints.restore(checkpoint)
+    print(f"resuming from {checkpoint} (start over with --fresh)")
+    if not same_data:
+      print("the training data has changed since then: reading starts from its beginning")
+
+  def run(self) -> History:
+    """Trains up to the last step, writes the final checkpoint, returns what was logged."""
+    last_step = self._config.training.num_train_steps
+    first_step = int(self._step.numpy())
+    history: History = []
+    if first_step >= last_step:
+      print(f"nothing left to train: {first_step} of {last_step} steps are done")
+      return history
+    with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
+      log.event(
+        f"training steps {first_step + 1} to {last_step} on "
+        f"{self._strategy.num_replicas_in_sync} replica(s), {self._batch_size} examples a step"
+      )
+      for step in range(first_step + 1, last_step + 1):
+        self._run_step(step, step == last_step, log, history)
+    return history
+
+  def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
+    section = self._config.training
+    rates = self._learning_rates(step - 1) if step % section.train_log_every_n == 0 else {}
+    try:
+      outputs = self._train_step(self._iterator)
+    except tf.errors.OutOfRangeError:
+      raise TrainingError(
+        f"train_data.inputs: the data ended after {step - 1} steps, allowed: enough for "
+        f"{section.num_train_steps}. Set train_data.repeat_files=true or fewer "
+        "training.num_train_steps"
+      ) from None
+    log.advance()
+    checkpoint_due = is_last or step % section.checkpoint_every_n == 0
+    if rates or checkpoint_due:
+      losses = self._losses(outputs, step)
+      if rates:
+        history.append(log.step(step, self._batch_size, losses, rates))
+    if checkpoint_due:
+      log.pause()
+      log.event(f"checkpoint {self._checkpoints.save()}")
+      log.resume()
+
+  @tf.function
+  def _train_step(self, iterator: tf.data.Iterator) -> dict[str, tf.Tensor]:
+    batch = next(iterator)
+    parts = self._strategy.run(self._replica_step, args=(batch,))
+    self._step.assign_add(1)
+    return {
+      name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None)
+      for name, part in parts.items()
+    }
+
+  def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+    return self._model.train_step(self._part_of(batch))
+
+  def _part_of(self, batch: Batch) -> Batch:
+    """Cuts this replica's rows out of the global batch, on the host, where it lies."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+      return batch
+    size = self._replica_batch_size
+    start = context.replica_id_in_sync_group * size
+    with tf.device("CPU:0"):
+      return tf.nest.map_structure(lambda tensor: tensor[start : start + size], batch)
+
+  def _learning_rates(self, updates_made: int) -> dict[str, float]:
+    return {group: float(rate(updates_made)) for group, rate in self._schedules.items()}
+
+  def _losses(self, outputs: dict[str, tf.Tensor], step: int) -> dict[str, float]:
+    losses = {"loss": float(outputs["loss"])}
+    losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+      raise TrainingError(
+        f"step {step}: the loss is not finite ({', '.join(bad)}); no checkpoint of this state is "
+        "written. Lower the learning rates"
+      )
+    return losses
