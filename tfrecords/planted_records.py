@@ -75,7 +75,8 @@ class PlantedRecords:
     streams = functools.partial(stream, self._seed, block=index)
     drawn = self._world.draw(streams, _USERS_A_BLOCK)
     columns = {name: self._column(f, drawn, streams(name)) for name, f in self._inputs.items()}
-    probabilities = self.teacher.probabilities(drawn)
+    shape = (self.block_size, len(self.teacher.tasks))
+    probabilities = np.broadcast_to(self.teacher.probabilities(drawn), shape)
     for task, probability in zip(self.teacher.tasks, probabilities.T):
       label = streams(task).random(self.block_size) < probability
       columns[task] = label.astype(np.int64)[:, np.newaxis]

@@ -8,7 +8,7 @@ follow and engagement embeddings:
     f_4 = standardize(tanh(f_1 f_2))         an interaction
     f_5 = c1,  f_6 = c2                      the match of user and author
     o_t = standardize(sum_j v_tj s_j)        a task's own term, over 5 features
-    z_t = standardize(a_t * sum_k l_tk f_k + 0.4 |l_t| o_t)
+    z_t = standardize(a_t * sum_k l_tk f_k + 0.3 |l_t| o_t)
     logit_t = b_t + 1.5 z_t,   probability_t = 1 / (1 + exp(-logit_t))
 
 The six f are shared by all tasks: a_t is -1 for the negative engagements (less of it, report) and
@@ -21,7 +21,6 @@ deviations behind "standardize".
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -51,7 +50,7 @@ NEGATIVE_TASKS = (
 )
 
 _LOGIT_DEVIATION = 1.5
-_OWN_TERM = 0.4
+_OWN_TERM = 0.3
 _N_LINEAR_FACTORS = 3
 _FEATURES_A_FACTOR = 10
 _FEATURES_A_TASK = 5
@@ -107,7 +106,7 @@ class Teacher:
       ],
       axis=1,
     )
-    self._standardize_own: Optional[_Standardizer] = _Standardizer(evidence @ self._own_weights)
+    self._standardize_own = _Standardizer(evidence @ self._own_weights)
     combined = self._combine(evidence, self._standardize_similarities(similarities))
     self._standardize_combined = _Standardizer(combined)
     rates = [POSITIVE_RATES.get(task, DEFAULT_POSITIVE_RATE) for task in tasks]
@@ -191,7 +190,7 @@ def _sparse_weights(random: np.random.Generator, size: int, n_nonzero: int) -> n
 
 def _loadings(random: np.random.Generator, task: str, n_factors: int) -> np.ndarray:
   appeal = -1.0 if task in NEGATIVE_TASKS else 1.0
-  return appeal * random.uniform(0.3, 1.0, n_factors)
+  return appeal * random.uniform(0.5, 1.0, n_factors)
 
 
 def _calibrate(slopes: np.ndarray, rates: np.ndarray) -> np.ndarray:

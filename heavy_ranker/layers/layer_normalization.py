@@ -32,15 +32,18 @@ class LayerNormalization(keras.layers.Layer):
     """Normalizes each row; [..., width] to [..., width]."""
     centered = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
-    outputs = centered * self._inverse_deviation(variance)
+    outputs = centered * self._inverse_deviation(inputs, variance)
     if self.gamma is not None:
       outputs *= self.gamma
     return outputs if self.beta is None else outputs + self.beta
 
-  def _inverse_deviation(self, variance: tf.Tensor) -> tf.Tensor:
+  def _inverse_deviation(self, inputs: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
     if self._epsilon > 0.0:
       return tf.math.rsqrt(variance + self._epsilon)
-    defined = variance > 0.0
+    # The mean of equal values is often not quite that value, and the variance then not quite 0.
+    highest = tf.reduce_max(inputs, axis=-1, keepdims=True)
+    lowest = tf.reduce_min(inputs, axis=-1, keepdims=True)
+    defined = tf.logical_and(highest > lowest, variance > 0.0)
     # The inner where keeps the gradient of the branch not taken finite as well.
     safe = tf.where(defined, variance, tf.ones_like(variance))
     return tf.where(defined, tf.math.rsqrt(safe), tf.zeros_like(variance))

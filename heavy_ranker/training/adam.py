@@ -32,6 +32,12 @@ class Adam(keras.optimizers.legacy.Optimizer):
     self._set_hyper("learning_rate", learning_rate)
     self._beta_1, self._beta_2, self._epsilon = beta_1, beta_2, epsilon
 
+  def create_variables(self, variables: list[tf.Variable]) -> None:
+    """Creates the step counter and both moments now, so that the first step is traced once."""
+    _ = self.iterations
+    self._create_hypers()
+    self._create_slots(variables)
+
   def _create_slots(self, var_list: list[tf.Variable]) -> None:
     for variable in var_list:
       self.add_slot(variable, "m")

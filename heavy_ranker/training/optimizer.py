@@ -35,23 +35,18 @@ def learning_rate_configs(
 def make_optimizer(
   config: OptimizerConfig, ranker: keras.Model, tasks: list[str]
 ) -> tfrs.experimental.optimizers.CompositeOptimizer:
-  """Returns the optimizer of all groups.
+  """Returns the optimizer of all groups, with its variables.
 
   Args:
     config: the section `optimizer`.
     ranker: the model from `build_model`.
     tasks: the model's tasks in order.
   """
-  groups = variable_groups(ranker, tasks)
   schedules = learning_rate_configs(config, tasks)
   adam = config.adam
-  return tfrs.experimental.optimizers.CompositeOptimizer(
-    [
-      (
-        Adam(Schedule(schedules[group]), adam.beta_1, adam.beta_2, adam.epsilon),
-        lambda variables=variables: variables,
-      )
-      for group, variables in groups.items()
-      if variables
-    ]
-  )
+  optimizers_and_variables = []
+  for group, variables in variable_groups(ranker, tasks).items():
+    optimizer = Adam(Schedule(schedules[group]), adam.beta_1, adam.beta_2, adam.epsilon)
+    optimizer.create_variables(variables)
+    optimizers_and_variables.append((optimizer, lambda variables=variables: variables))
+  return tfrs.experimental.optimizers.CompositeOptimizer(optimizers_and_variables)

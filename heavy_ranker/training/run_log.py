@@ -1,6 +1,7 @@
 """What a training run tells: a bar for people, a log to grep, scalars for TensorBoard."""
 
 import datetime
+import json
 import os
 import sys
 import time
@@ -48,11 +49,11 @@ class RunLog:
     self._bar.close()
     self._writer.close()
 
-  def event(self, text: str, **fields: object) -> None:
-    """Tells something that happens once: on the terminal and in the log."""
-    self._bar.write(text, file=sys.stdout)
+  def event(self, kind: str, text: str) -> None:
+    """Tells something that happens once, on the terminal and in the log (event=KIND text="...")."""
+    self._bar.write(f"{kind}: {text}", file=sys.stdout)
     sys.stdout.flush()
-    self._append(event=text.replace(" ", "_") if not fields else text.split(" ")[0], **fields)
+    self._append(event=kind, text=json.dumps(text))
 
   def advance(self) -> None:
     """Counts one step."""

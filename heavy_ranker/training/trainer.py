@@ -111,8 +111,9 @@ class Trainer:
       return history
     with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
       log.event(
-        f"training steps {first_step + 1} to {last_step} on "
-        f"{self._strategy.num_replicas_in_sync} replica(s), {self._batch_size} examples a step"
+        "training",
+        f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} replica(s), "
+        f"{self._batch_size} examples a step",
       )
       for step in range(first_step + 1, last_step + 1):
         self._run_step(step, step == last_step, log, history)
@@ -137,12 +138,12 @@ class Trainer:
         history.append(log.step(step, self._batch_size, losses, rates))
     if checkpoint_due:
       log.pause()
-      log.event(f"checkpoint {self._checkpoints.save()}")
+      log.event("checkpoint", self._checkpoints.save())
       log.resume()
 
-  @tf.function
+  @tf.function(autograph=False)
   def _train_step(self, iterator: tf.data.Iterator) -> dict[str, tf.Tensor]:
-    batch = next(iterator)
+    batch = iterator.get_next()
     parts = self._strategy.run(self._replica_step, args=(batch,))
     self._step.assign_add(1)
     return {

@@ -1,0 +1,36 @@
+"""Command: exports a checkpoint as a versioned SavedModel."""
+
+from absl import flags
+
+from heavy_ranker.config import load_config
+from tfrecords import command_line
+
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+)
+_EXPORT_DIR = flags.DEFINE_string(
+  "export_dir", None, "Folder of the exported versions (default: saved_models/heavy_ranker)."
+)
+_VERSION = flags.DEFINE_integer(
+  "version", None, "The version's number (default: one above the largest there is)."
+)
+
+
+def _main() -> None:
+  from heavy_ranker.serving.exporter import export
+
+  config = load_config(command_line.config_path(), command_line.overrides())
+  folder = export(config, _CHECKPOINT.value, _EXPORT_DIR.value, _VERSION.value)
+  print(f"exported to {folder}\nlook at it with: saved_model_cli show --dir {folder} --all")
+
+
+if __name__ == "__main__":
+  command_line.run(
+    _main,
+    """Exports a checkpoint as a SavedModel for tensorflow_model_server.
+
+Other weights of the score need no training, only another export:
+
+  ./bazelw run //heavy_ranker:export -- --set score.weights.recap.engagement.is_replied=30
+""",
+  )

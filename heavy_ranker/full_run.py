@@ -1,0 +1,89 @@
+"""What `//heavy_ranker:train` does from start to end: data if need be, train, evaluate, export."""
+
+import time
+from typing import Optional
+
+import tensorflow as tf
+
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.evaluation.evaluator import evaluate, results_path
+from heavy_ranker.evaluation.table import format_metrics
+from heavy_ranker.serving.exporter import export
+from heavy_ranker.training.checkpoints import require_checkpoint, step_of
+from heavy_ranker.training.run_log import log_path, tensorboard_folder
+from heavy_ranker.training.trainer import train
+from tfrecords import paths
+from tfrecords.config.data import DataConfig
+from tfrecords.generator import generate
+
+_RANDOM_EXAMPLES = 2048
+_RANDOM_SHARDS = 4
+
+
+def train_evaluate_export(
+  config: HeavyRankerConfig,
+  fresh: bool = False,
+  export_dir: Optional[str] = None,
+  make_missing_data: bool = False,
+) -> str:
+  """Trains, measures every partition, exports, and tells where everything lies.
+
+  Args:
+    config: the whole configuration.
+    fresh: sets an earlier run aside and starts over.
+    export_dir: folder of the exported versions; see `heavy_ranker.serving.exporter.export`.
+    make_missing_data: writes random records where `train_data.inputs` matches no file.
+
+  Returns:
+    The exported version's folder.
+
+  Raises:
+    UserError: something outside the program is wrong; the message says how to mend it.
+  """
+  if make_missing_data:
+    make_random_data_if_missing(config.train_data)
+  started = time.monotonic()
+  train(config, fresh)
+  trained = time.monotonic()
+  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
+  checkpoint = require_checkpoint(save_dir)
+  if config.validation_data:
+    print(format_metrics(evaluate(config, checkpoint)), flush=True)
+  folder = export(config, checkpoint, export_dir)
+  _print_summary(config, save_dir, checkpoint, folder, trained - started)
+  return folder
+
+
+def make_random_data_if_missing(train_data: DataConfig) -> None:
+  """Writes random records where `train_data.inputs` looks, if no file is there, and says so."""
+  pattern = paths.resolve(train_data.inputs, "train_data.inputs")
+  if tf.io.gfile.glob(pattern):
+    return
+  print(
+    f"no file matches {pattern}: writing {_RANDOM_EXAMPLES} random records there, to try the "
+    "program with. A model learns nothing from them: see README.md for records of your own",
+    flush=True,
+  )
+  generate(
+    train_data, n_examples=_RANDOM_EXAMPLES, num_shards=_RANDOM_SHARDS, kind="random", seed=0
+  )
+
+
+def _print_summary(
+  config: HeavyRankerConfig, save_dir: str, checkpoint: str, folder: str, seconds: float
+) -> None:
+  step = step_of(checkpoint)
+  evaluation = results_path(save_dir, step) if config.validation_data else "no validation_data"
+  print(f"""
+done: {step} steps, training took {seconds:.0f} s
+  checkpoint   {checkpoint}
+  log          {log_path(save_dir)}
+  tensorboard  {tensorboard_folder(save_dir)}
+  evaluation   {evaluation}
+  export       {folder}
+
+next
+  look at the curves    tensorboard --logdir {tensorboard_folder(save_dir)}
+  look at the export    saved_model_cli show --dir {folder} --all
+  train further         the same command with --set training.num_train_steps={2 * step}
+  change the score      ./bazelw run //heavy_ranker:export -- --set score.weights.TASK=WEIGHT""")

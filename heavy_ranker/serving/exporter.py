@@ -1,0 +1,111 @@
+"""Writes a checkpoint as a versioned SavedModel: the whole version or nothing."""
+
+import json
+import os
+import uuid
+from typing import Optional
+
+import tensorflow as tf
+
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.model import build_model
+from heavy_ranker.serving.signatures import ServingModule
+from heavy_ranker.training.checkpoints import require_checkpoint, restore_weights, step_of
+from tfrecords import paths
+from tfrecords.config.strict_model import require_supported
+from tfrecords.errors import ConfigError, StorageError
+
+DEFAULT_EXPORT_DIR = os.path.join("saved_models", "heavy_ranker")
+# TensorFlow Serving leaves this folder of an export alone.
+_EXTRA_ASSETS = "assets.extra"
+SCORE_FILE = os.path.join(_EXTRA_ASSETS, "score.json")
+
+
+def export(
+  config: HeavyRankerConfig,
+  checkpoint: Optional[str] = None,
+  export_dir: Optional[str] = None,
+  version: Optional[int] = None,
+) -> str:
+  """Exports a checkpoint with the signatures `serving_default` and `score_examples`.
+
+  Other score weights need no training: export the same checkpoint again with another `score`.
+
+  Args:
+    config: the whole configuration.
+    checkpoint: the checkpoint; the newest of `training.save_dir` when None.
+    export_dir: folder of the versions; saved_models/heavy_ranker of the checkout when None.
+    version: the version's number; one above the largest there is when None.
+
+  Returns:
+    The version's folder, EXPORT_DIR/VERSION.
+
+  Raises:
+    CheckpointError: there is no checkpoint, or it is of another architecture.
+    StorageError: the version exists, or the folder cannot be written.
+  """
+  require_supported(config, "")
+  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
+  path = require_checkpoint(save_dir, checkpoint)
+  base = export_dir or os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
+  base = paths.resolve(base, "--export_dir")
+  target = os.path.join(base, str(_choose_version(base, version)))
+  if tf.io.gfile.exists(target):
+    raise StorageError(
+      f"{target}: this version exists already, and exports never change. Leave --version out for "
+      "the next free number, or name another"
+    )
+  ranker = build_model(config)
+  restore_weights(ranker, path)
+  _write(config, ServingModule(config, ranker), target, step_of(path))
+  return target
+
+
+def _choose_version(base: str, version: Optional[int]) -> int:
+  if version is not None:
+    if version < 1:
+      raise ConfigError(f"--version: found {version}, allowed: 1 or more")
+    return version
+  try:
+    names = tf.io.gfile.listdir(base) if tf.io.gfile.exists(base) else []
+  except tf.errors.OpError as error:
+    raise StorageError(f"{base}: cannot be listed: {error.message}") from None
+  versions = [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
+  return max(versions, default=0) + 1
+
+
+def _write(config: HeavyRankerConfig, module: ServingModule, target: str, step: int) -> None:
+  """Writes under a name no server takes for a version, then renames."""
+  unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
+  try:
+    tf.saved_model.save(module, unfinished, signatures=module.functions())
+    _write_text(os.path.join(unfinished, SCORE_FILE), _describe_score(config, step))
+    tf.io.gfile.rename(unfinished, target)
+  except (tf.errors.OpError, OSError) as error:
+    detail = getattr(error, "message", None) or str(error)
+    raise StorageError(f"{target}: the export cannot be written: {detail.splitlines()[0]}") from None
+  finally:
+    if tf.io.gfile.exists(unfinished):
+      tf.io.gfile.rmtree(unfinished)
+
+
+def _write_text(path: str, text: str) -> None:
+  tf.io.gfile.makedirs(os.path.dirname(path))
+  with tf.io.gfile.GFile(path, "w") as file:
+    file.write(text)
+
+
+def _describe_score(config: HeavyRankerConfig, step: int) -> str:
+  """Returns the score's recipe as JSON, with the tasks in the order of `probabilities`."""
+  tasks = list(config.model.tasks)
+  recipe = {
+    "score": "sum of weight * probability; of each group in only_largest_of, only the largest "
+    "probability counts",
+    "weights": {task: config.score.weight_of(task) for task in tasks},
+    "only_largest_of": [
+      [task for task in group if task in tasks] for group in config.score.only_largest_of
+    ],
+    "negative_squash_epsilon": config.score.negative_squash_epsilon,
+    "trained_steps": step,
+  }
+  return json.dumps(recipe, indent=2) + "\n"
