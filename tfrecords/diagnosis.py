@@ -1,30 +1,49 @@
 """After reading failed: which file, which record, what is wrong with it.
 
-tf.data reports a damaged file without its name, and a bad record somewhere in a long message.
+tf.data reports a damaged file without its name, and a bad record by whatever name the pipeline
+gave it. So the pipeline names records by the numbers of file and record, and after a failure the
+record is read again, in Python, and compared with the schema.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Optional
+from typing import Callable, Optional, Union
 
 import tensorflow as tf
 
 from tfrecords.errors import DataError
-from tfrecords.labels import BAD_LABEL
-from tfrecords.parsing import MISSING_LABEL
+from tfrecords.schema import VARIABLE_LENGTH, Feature
 from tfrecords.shards import Shard
 
-_LABEL = re.compile(rf"\[{BAD_LABEL}\] \[\"?([^\]\"]+)\"?\] \[\"?([^\]\"]+)\"?\] \[(-?\d+)\]")
-_NAMED = re.compile(r"Name: (?P<name>[^,]+), (?P<rest>.*)", re.DOTALL)
-_KEY = re.compile(r"(?:Feature|Key): (?P<key>\S+?)(?:[ ,]|$)")
-_NOT_AN_EXAMPLE = re.compile(r"Could not parse example input, value: '", re.DOTALL)
-_DATA_PROBLEMS = (
-  tf.errors.DataLossError,
-  tf.errors.InvalidArgumentError,
+_RECORD = re.compile(r"\brecord#(\d+):(\d+)\b")
+_NOT_AN_EXAMPLE = "Could not parse example input"
+_GRAPH_NODE = re.compile(r"\{\{.*?\}\}")
+_RECORDS_PARSED_TOGETHER = 256
+
+# TensorFlow quotes an unparsable record in its message, and fails to build the exception when
+# those bytes are no UTF-8.
+_ReadingError = Union[tf.errors.OpError, UnicodeDecodeError]
+_CANNOT_BE_OPENED = (
   tf.errors.NotFoundError,
-  tf.errors.OutOfRangeError,
+  tf.errors.PermissionDeniedError,
+  tf.errors.FailedPreconditionError,
 )
+
+
+def record_names(file_numbers: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+  """Names records so that `Explained` recognises them in TensorFlow's messages.
+
+  Args:
+    file_numbers: int64, each record's file as its place in the list of shards.
+    positions: int64, its place in the file, from 0.
+
+  Returns:
+    strings of the same shape.
+  """
+  return tf.strings.join(
+    ["record#", tf.strings.as_string(file_numbers), ":", tf.strings.as_string(positions)]
+  )
 
 
 class Explained:
@@ -32,10 +51,22 @@ class Explained:
 
   Args:
     shards: the files being read; only looked at after a failure.
+    features: what is parsed, by name inside the model; labels included.
+    labels: those of them that have to be 0 or 1.
+    key: the data section's path in the configuration, for the messages.
   """
 
-  def __init__(self, shards: Sequence[Shard]):
+  def __init__(
+    self,
+    shards: Sequence[Shard],
+    features: Mapping[str, Feature],
+    labels: Sequence[str] = (),
+    key: str = "train_data",
+  ):
     self._shards = shards
+    self._features = features
+    self._labels = frozenset(labels)
+    self._key = key
 
   def __enter__(self) -> "Explained":
     return self
@@ -46,83 +77,128 @@ class Explained:
     error: Optional[BaseException],
     traceback: Optional[TracebackType],
   ) -> None:
-    if not isinstance(error, _DATA_PROBLEMS):
+    if not isinstance(error, (tf.errors.OpError, UnicodeDecodeError)):
       return
-    message = explain(error, self._shards)
+    message = self._explain(error)
     if message:
       raise DataError(message) from None
 
+  def _explain(self, error: _ReadingError) -> Optional[str]:
+    """Returns the message for the user, or None when the error is not about data."""
+    text = _text(error)
+    if _NOT_AN_EXAMPLE in text:
+      return self._first(_unparsable) or "a record is no tf.Example; write the files again"
+    record = _RECORD.search(text)
+    if record:
+      return self._explain_record(int(record.group(1)), int(record.group(2)), text)
+    if isinstance(error, tf.errors.DataLossError):
+      return self._first(_damage) or (
+        f"{self._key}: reading failed ({_detail(text)}), but every file can be read now; try again"
+      )
+    if isinstance(error, _CANNOT_BE_OPENED):
+      return self._first(_unopenable)
+    return None
 
-def explain(error: tf.errors.OpError, shards: Sequence[Shard]) -> Optional[str]:
-  """Says what is wrong with which record.
+  def _first(self, problem_of: Callable[[Shard], Optional[str]]) -> Optional[str]:
+    return next(filter(None, map(problem_of, self._shards)), None)
 
-  Args:
-    error: what TensorFlow raised while reading or parsing.
-    shards: the files that were being read.
+  def _explain_record(self, file_number: int, position: int, text: str) -> str:
+    shard = self._shards[file_number]
+    place = f"{shard.path}: record {position}"
+    try:
+      (serialized,) = _read(shard).skip(position).take(1).as_numpy_iterator()
+      example = tf.train.Example.FromString(serialized)
+    except Exception:  # noqa: BLE001 - also protobuf's DecodeError, which differs by version.
+      return f"{place}: no tf.Example that can be read; write the file again or remove it"
+    for feature in self._features.values():
+      problem = self._problem_of(feature, example)
+      if problem:
+        return f"{place}: {problem}"
+    return f"{place}: {_detail(text)}"
 
-  Returns:
-    The message for the user, or None when the error is not about data.
-  """
-  text = error.message
-  label = _LABEL.search(text)
-  if label:
-    return _explain_label(*label.groups())
-  named = _NAMED.search(text)
-  if named:
-    return _explain_feature(named.group("name"), named.group("rest"))
-  if _NOT_AN_EXAMPLE.search(text):
-    return _find(shards, _first_unparsable) or "a record is no tf.Example"
-  if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError)):
-    return _find(shards, _first_damage) or f"reading failed: {text.splitlines()[0]}"
-  return None
+  def _problem_of(self, feature: Feature, example: tf.train.Example) -> Optional[str]:
+    is_label = feature.name in self._labels
+    what = f"{'label' if is_label else 'feature'} {feature.record_name!r}"
+    found = example.features.feature
+    kind = None
+    if feature.record_name in found:
+      kind = found[feature.record_name].WhichOneof("kind")
+    if kind is None:
+      return self._missing(what) if is_label else None
+    if kind != feature.dtype:
+      return f"{what} holds {kind}, allowed: {feature.dtype}. {_MEND_RECORD}"
+    values = getattr(found[feature.record_name], kind).value
+    if feature.length not in (VARIABLE_LENGTH, len(values)):
+      return f"{what} holds {len(values)} value(s), allowed: {feature.length}. {_MEND_RECORD}"
+    if is_label and values[0] not in (0, 1):
+      return f"{what} is {values[0]}, allowed: 0 or 1. Write the file again with other labels"
+    return None
 
-
-def _explain_label(record: str, task: str, value: str) -> str:
-  if int(value) == MISSING_LABEL:
+  def _missing(self, what: str) -> str:
     return (
-      f"{record}: label {task!r} is missing. Write it, or let missing labels count as negatives "
-      "with --set train_data.missing_labels=zero"
+      f"{what} is missing. Write the file again with it, or let missing labels count as negatives "
+      f"with --set {self._key}.missing_labels=zero"
     )
-  return f"{record}: label {task!r} is {value}, allowed: 0 or 1"
 
 
-def _explain_feature(record: str, rest: str) -> str:
-  key = _KEY.search(rest)
-  detail = rest.split("\n")[0].split("[[")[0].strip().rstrip(".")
-  what = f"feature {key.group('key')!r}" if key else "a feature"
-  return f"{record}: {what} is not what the schema says: {detail}"
+_MEND_RECORD = "Write the file again, or correct the schema if the file is right"
 
 
-def _find(shards: Sequence[Shard], problem_of) -> Optional[str]:  # noqa: ANN001
-  for shard in shards:
-    problem = problem_of(shard)
-    if problem:
-      return problem
-  return None
+def _text(error: _ReadingError) -> str:
+  if isinstance(error, UnicodeDecodeError):
+    return bytes(error.object).decode(errors="replace")
+  return error.message or ""
 
 
-def _first_damage(shard: Shard) -> Optional[str]:
-  records = tf.data.TFRecordDataset(shard.path, compression_type=shard.compression)
+def _detail(text: str) -> str:
+  return _GRAPH_NODE.sub("", text).split("[Op:")[0].split("\n")[0].strip()
+
+
+def _read(shard: Shard) -> tf.data.Dataset:
+  return tf.data.TFRecordDataset(shard.path, compression_type=shard.compression)
+
+
+def _damage(shard: Shard) -> Optional[str]:
   position = 0
   try:
-    for _ in records:
+    for _ in _read(shard):
       position += 1
-  except tf.errors.NotFoundError:
-    return f"{shard.path}: the file has vanished"
   except tf.errors.OpError as error:
-    detail = error.message.split("[Op:")[0].split("{{")[0].strip()
     return (
-      f"{shard.path}: record {position}: the file is damaged ({detail}); the {position} record(s) "
-      "before it are readable. Write the file again or remove it"
+      f"{shard.path}: record {position}: the file is cut short or damaged "
+      f"({_detail(error.message)}); the {position} record(s) before it can be read. Write the file "
+      "again or remove it"
     )
   return None
 
 
-def _first_unparsable(shard: Shard) -> Optional[str]:
-  records = tf.data.TFRecordDataset(shard.path, compression_type=shard.compression)
-  for position, record in enumerate(records.as_numpy_iterator()):
-    try:
-      tf.train.Example.FromString(record)
-    except Exception as error:  # noqa: BLE001 - protobuf's DecodeError differs by version.
-      return f"{shard.path}: record {position}: no tf.Example ({error})"
+def _unparsable(shard: Shard) -> Optional[str]:
+  position = 0
+  try:
+    for records in _read(shard).batch(_RECORDS_PARSED_TOGETHER):
+      if not _can_be_parsed(records):
+        position += next(i for i in range(len(records)) if not _can_be_parsed(records[i : i + 1]))
+        return f"{shard.path}: record {position}: no tf.Example; write the file again or remove it"
+      position += len(records)
+  except tf.errors.OpError:
+    return _damage(shard)
+  return None
+
+
+def _can_be_parsed(records: tf.Tensor) -> bool:
+  try:
+    tf.io.parse_example(records, {"any": tf.io.VarLenFeature(tf.int64)})
+  except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+    return _NOT_AN_EXAMPLE not in _text(error)
+  return True
+
+
+def _unopenable(shard: Shard) -> Optional[str]:
+  try:
+    with tf.io.gfile.GFile(shard.path, "rb") as file:
+      file.read(1)
+  except tf.errors.NotFoundError:
+    return f"{shard.path}: the file has vanished; put it back, or start again without it"
+  except tf.errors.OpError as error:
+    return f"{shard.path}: the file can no longer be read: {error.message}"
   return None

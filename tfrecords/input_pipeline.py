@@ -18,7 +18,6 @@ from tfrecords.errors import ConfigError, DataError
 
 Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
-_BETWEEN_FILE_AND_POSITION = ": record "
 
 
 class InputPipeline:
@@ -26,8 +25,9 @@ class InputPipeline:
 
   Args:
     config: `train_data` or a partition of `validation_data`.
-    mode: "train" shuffles, repeats and drops the remainder; "evaluate" reads every record once,
-      in order, the remainder kept; "predict" is "evaluate" without labels.
+    mode: "train" shuffles, repeats and drops the remainder, every record once an epoch;
+      "evaluate" reads every record once, file after file in the order of their names, the
+      remainder kept; "predict" is "evaluate" without labels.
     features: names inside the model of the features to parse; all of the section's when None.
     tasks: the labels to parse; all of the section's when None.
     key: the section's path in the configuration, for the messages.
@@ -62,16 +62,14 @@ class InputPipeline:
     self._preprocessor = preprocessing.Preprocessor(config.preprocess, f"{key}.preprocess")
     for name in chosen:
       self._preprocessor.width(known[name])
-    self.shards = shards.find_shards(
-      config.inputs, f"{key}.inputs", config.num_files_to_keep or 0
-    )
+    self.shards = shards.find_shards(config.inputs, f"{key}.inputs", config.num_files_to_keep or 0)
     if mode == "train":
       self._check_batch_size()
     self.dataset = self._build()
 
   def explained(self) -> diagnosis.Explained:
     """Returns a context in which reading errors become DataErrors that name file and record."""
-    return diagnosis.Explained(self.shards)
+    return diagnosis.Explained(self.shards, self._features, self._tasks, self._key)
 
   def _check_batch_size(self) -> None:
     size = self._config.global_batch_size
@@ -85,21 +83,28 @@ class InputPipeline:
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
-    files = tf.data.Dataset.from_tensor_slices(_columns(self.shards))
+    files = tf.data.Dataset.from_tensor_slices(_columns(self.shards)).enumerate()
     if training:
       files = files.shuffle(
         len(self.shards), seed=config.shuffle_seed, reshuffle_each_iteration=True
       )
-      if config.repeat_files:
-        files = files.repeat()
+    side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
     records = files.interleave(
       _read,
-      cycle_length=config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES,
+      cycle_length=side_by_side if training else 1,
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     )
     if training and config.examples_shuffle_buffer_size > 1:
-      records = records.shuffle(config.examples_shuffle_buffer_size, seed=config.shuffle_seed)
+      records = records.shuffle(
+        config.examples_shuffle_buffer_size,
+        seed=config.shuffle_seed,
+        reshuffle_each_iteration=True,
+      )
+    if training and config.repeat_files:
+      # Only here: repeated files would be interleaved with themselves, so that a batch holds the
+      # same record several times and an epoch has no end.
+      records = records.repeat()
     batches = records.batch(config.global_batch_size, drop_remainder=training)
     parsed = batches.map(
       self._make_parse(),
@@ -115,9 +120,7 @@ class InputPipeline:
     weighted = self._mode != "train" or config.sampling_correction == "weights"
 
     def parse_batch(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
-      names = tf.strings.join(
-        [files, tf.strings.as_string(positions)], separator=_BETWEEN_FILE_AND_POSITION
-      )
+      names = diagnosis.record_names(files, positions)
       batch = self._preprocessor(parse(serialized, names))
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
       return model_inputs(features), label, weight
@@ -149,25 +152,27 @@ def model_inputs(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) -> tuple[str, ...]:
   if names is None:
     return tuple(known)
+  names = tuple(names)
   for name in names:
     if name not in known:
       raise ConfigError(
         f"{where}: {name!r} is needed and missing{did_you_mean(name, known)}; found there: "
         f"{', '.join(known)}"
       )
-  return tuple(names)
+  return names
 
 
 def _columns(files: list[shards.Shard]) -> tuple[list[str], list[str]]:
   return [shard.path for shard in files], [shard.compression for shard in files]
 
 
-def _read(path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+def _read(number: tf.Tensor, file: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
+  path, compression = file
   return tf.data.Dataset.zip(
     (
       tf.data.TFRecordDataset(path, compression_type=compression),
       tf.data.Dataset.range(tf.int64.max),
-      tf.data.Dataset.from_tensors(path).repeat(),
+      tf.data.Dataset.from_tensors(number).repeat(),
     )
   )
 

@@ -8,9 +8,6 @@ from tfrecords.config.data import DataConfig, TaskSampling
 from tfrecords.parsing import MISSING_LABEL
 from tfrecords.sampling_weights import sampling_weight
 
-# Opens the message of a failed check, for tfrecords.diagnosis to recognise.
-BAD_LABEL = "bad label"
-
 
 def split_labels(
   batch: Mapping[str, tf.Tensor],
@@ -55,9 +52,8 @@ def _check(stacked: tf.Tensor, tasks: tuple[str, ...], names: tf.Tensor) -> tf.O
   return tf.debugging.Assert(
     tf.logical_not(tf.reduce_any(wrong)),
     [
-      BAD_LABEL,
+      "label missing or neither 0 nor 1",
       tf.gather(names, first[:, 0]),
       tf.gather(tf.constant(tasks), first[:, 1]),
-      tf.gather_nd(stacked, first),
     ],
   )

@@ -1,15 +1,15 @@
 """The teacher of planted data: the true probability of every engagement, given the features.
 
-With s the standardized log1p of the first 32 continuous features and the standardized first 12
+With s the standardized log1p of the first 16 continuous features and the standardized first 8
 binary ones, c1 and c2 the standardized cosines between the author's embedding and the user's
 follow and engagement embeddings:
 
-    f_k = standardize(sum_j w_kj s_j)        k = 1, 2, 3; each over 10 features
+    f_k = standardize(sum_j w_kj s_j)        k = 1, 2, 3; each over 8 features
     f_4 = standardize(tanh(f_1 f_2))         an interaction
     f_5 = c1,  f_6 = c2                      the match of user and author
     o_t = standardize(sum_j v_tj s_j)        a task's own term, over 5 features
-    z_t = standardize(a_t * sum_k l_tk f_k + 0.3 |l_t| o_t)
-    logit_t = b_t + 1.5 z_t,   probability_t = 1 / (1 + exp(-logit_t))
+    z_t = standardize(a_t * sum_k l_tk f_k + 0.2 |l_t| o_t)
+    logit_t = b_t + 1.8 z_t,   probability_t = 1 / (1 + exp(-logit_t))
 
 The six f are shared by all tasks: a_t is -1 for the negative engagements (less of it, report) and
 +1 for all others, so what makes a like likely makes a report unlikely. w, v and the loadings l
@@ -49,10 +49,10 @@ NEGATIVE_TASKS = (
   "recap.engagement.is_report_tweet_clicked",
 )
 
-_LOGIT_DEVIATION = 1.5
-_OWN_TERM = 0.3
+_LOGIT_DEVIATION = 1.8
+_OWN_TERM = 0.2
 _N_LINEAR_FACTORS = 3
-_FEATURES_A_FACTOR = 10
+_FEATURES_A_FACTOR = 8
 _FEATURES_A_TASK = 5
 _CALIBRATION_USERS = 2500
 _BISECTIONS = 50

@@ -3,7 +3,7 @@
 Every user gets CANDIDATES_PER_USER candidate Tweets, one row each; the rows of a user follow one
 another and share the user's id, embeddings and a quarter of the continuous features.
 
-* Users and authors have an interest vector in R^4, normally distributed. Their embeddings are a
+* Users and authors have an interest vector in R^3, normally distributed. Their embeddings are a
   fixed linear image of it plus noise, scaled to length 1, so that the cosine of a user's and an
   author's embedding says how well the two match. The authors are the same N_AUTHORS for every
   seed; users are new ones.
@@ -25,12 +25,12 @@ from tfrecords.schema import VARIABLE_LENGTH, Feature
 CANDIDATES_PER_USER = 20
 N_AUTHORS = 4096
 # The planted labels look at the first columns only: truncation in a configuration keeps them.
-INFORMATIVE_CONTINUOUS = 32
-INFORMATIVE_BINARY = 12
+INFORMATIVE_CONTINUOUS = 16
+INFORMATIVE_BINARY = 8
 
-_INTEREST_DIMENSIONS = 4
-_EMBEDDING_NOISE = 0.2
-_ENGAGEMENT_INTEREST_SHARE = 0.8
+_INTEREST_DIMENSIONS = 3
+_EMBEDDING_NOISE = 0.1
+_ENGAGEMENT_INTEREST_SHARE = 0.7
 _STEPS_PER_UNIT = 64
 _LARGEST_ID = 2**63 - 1
 _FLOATS = ("continuous", "user_embedding", "user_eng_embedding", "author_embedding")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfrecords import paths
 from tfrecords.config.data import DataConfig, Preprocess
 from tfrecords.errors import ConfigError, DataError
-from tfrecords.schema import Feature
+from tfrecords.schema import VARIABLE_LENGTH, Feature
 
 _SLICED = ("continuous", "binary")
 
@@ -64,6 +64,11 @@ class Preprocessor:
     """
     width = feature.length
     truncation = self._truncation.get(feature.name)
+    mask = self._columns.get(feature.name)
+    if width == VARIABLE_LENGTH and not (truncation is None and mask is None):
+      raise ConfigError(
+        f"{self._key}: {feature.name!r} has a variable length in the schema, allowed: a fixed one"
+      )
     if truncation is not None:
       if truncation > width:
         raise ConfigError(
@@ -71,7 +76,6 @@ class Preprocessor:
           f"{width}, the feature's length in the schema"
         )
       width = truncation
-    mask = self._columns.get(feature.name)
     if mask is not None:
       if len(mask) != width:
         raise ConfigError(
@@ -86,15 +90,27 @@ def _load_mask(path: str, key: str) -> np.ndarray:
   resolved = paths.resolve(path, key)
   try:
     with tf.io.gfile.GFile(resolved, "rb") as file:
-      mask = np.load(file, allow_pickle=False)
-  except (tf.errors.OpError, ValueError, EOFError) as error:
-    raise DataError(f"{key}: {resolved} is no .npy file that can be read: {error}") from None
-  if mask.ndim != 1 or not np.isin(mask, (0, 1)).all() or not mask.any():
+      # Not np.load: that also opens archives, and anything else as if it were a pickle.
+      mask = np.lib.format.read_array(file, allow_pickle=False)
+  except tf.errors.OpError as error:
+    raise DataError(f"{key}: {resolved} cannot be read: {error.message}") from None
+  except Exception as error:  # noqa: BLE001 - a damaged header leads NumPy to nearly any of them.
     raise DataError(
-      f"{key}: {resolved} holds {mask.dtype} of shape {mask.shape}, allowed: a vector of 0 and 1 "
-      "(or booleans) with at least one 1"
+      f"{key}: {resolved} is no .npy file of numbers that can be read ({error}); write one with "
+      "numpy.save"
+    ) from None
+  is_numeric = mask.dtype.kind in "biuf"
+  if mask.ndim != 1 or not is_numeric or not np.isin(mask, (0, 1)).all() or not mask.any():
+    raise DataError(
+      f"{key}: {resolved} holds {_outline(mask)}, allowed: a vector of 0 and 1 (or booleans) with "
+      "at least one 1"
     )
   return mask.astype(bool)
+
+
+def _outline(mask: np.ndarray) -> str:
+  values = np.array2string(mask.ravel(), threshold=6, edgeitems=3)
+  return f"{mask.dtype} of shape {mask.shape}: {values}"
 
 
 def dense_widths(

@@ -7,48 +7,63 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord.
 
 import struct
 import zlib
-from typing import Optional
 
 from tfrecords.errors import DataError
 
 HEADER_BYTES = 12
-# Enough compressed bytes to hold the first record's header, whatever the compressor's block size.
-PREFIX_BYTES = 64 * 1024
+# Enough compressed bytes to hold the first record's header, whatever the compressor's block size;
+# and small files as a whole.
+PREFIX_BYTES = 256 * 1024
 
+_GZIP_MAGIC = b"\x1f\x8b"
+_WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}
+_DECOMPRESSED_AT_ONCE = 1 << 20
 _CRC_32C_POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 
 
-def compression_of(prefix: bytes, path: str) -> str:
+def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
   """Recognises a file's compression by its content rather than by its name.
 
   Args:
     prefix: the first bytes of the file, up to PREFIX_BYTES.
     path: the file, for the messages.
+    is_whole: `prefix` is all there is. Then a compressed file that ends too early is found here
+      for certain; in a larger one, TensorFlow takes a cut right behind a record for the end.
 
   Returns:
     "GZIP", "ZLIB" or "", as `tf.data.TFRecordDataset` takes it.
 
   Raises:
-    DataError: the file is empty, holds no record, or is no TFRecord file.
+    DataError: the file is empty, cut short, damaged, holds no record, or is no TFRecord file.
   """
   if not prefix:
     raise DataError(f"{path}: the file is empty (0 bytes); remove it or write it again")
   if is_record_header(prefix[:HEADER_BYTES]):
     return ""
-  for compression, window_bits in (("GZIP", 31), ("ZLIB", 15)):
-    start = _decompress_start(prefix, window_bits)
-    if start is None:
-      continue
-    if not start:
+  for compression, window_bits in _WINDOW_BITS.items():
+    start, is_complete = _decompress_start(prefix, window_bits)
+    if is_record_header(start):
+      if is_whole and not _is_complete(prefix, compression):
+        raise _cut_short(path, compression)
+      return compression
+    if is_complete and not start:
       raise DataError(
         f"{path}: the {compression.lower()} file holds no record; remove it or write it again"
       )
-    if is_record_header(start):
-      return compression
+    is_cut_short = len(start) < HEADER_BYTES and not is_complete
+    if is_cut_short and compression == "GZIP" and prefix.startswith(_GZIP_MAGIC):
+      raise _cut_short(path, compression)
   raise DataError(
-    f"{path}: no TFRecord file: neither plain, gzip nor zlib content begins with a record header "
-    f"(found bytes {prefix[:HEADER_BYTES].hex()})"
+    f"{path}: no TFRecord file, or damaged in its first bytes: neither plain, gzip nor zlib "
+    f"content begins with a record header (found bytes {prefix[:HEADER_BYTES].hex()}). Write it "
+    "again or remove it"
+  )
+
+
+def _cut_short(path: str, compression: str) -> DataError:
+  return DataError(
+    f"{path}: the {compression.lower()} file is cut short or damaged; write it again or remove it"
   )
 
 
@@ -74,8 +89,26 @@ def masked_crc_32c(data: bytes) -> int:
   return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def _decompress_start(prefix: bytes, window_bits: int) -> Optional[bytes]:
+def _decompress_start(prefix: bytes, window_bits: int) -> tuple[bytes, bool]:
+  """Returns the first bytes, as many as there are of a header, and whether they are all."""
+  stream = zlib.decompressobj(window_bits)
   try:
-    return zlib.decompressobj(window_bits).decompress(prefix, HEADER_BYTES)
+    return stream.decompress(prefix, HEADER_BYTES), stream.eof
   except zlib.error:
-    return None
+    return b"", False
+
+
+def _is_complete(content: bytes, compression: str) -> bool:
+  while content:
+    stream = zlib.decompressobj(_WINDOW_BITS[compression])
+    try:
+      while not stream.eof:
+        output = stream.decompress(content, _DECOMPRESSED_AT_ONCE)
+        content = stream.unconsumed_tail
+        if not output and not content:
+          return False
+    except zlib.error:
+      return False
+    # A gzip file may hold several streams one after the other; TensorFlow reads one of zlib.
+    content = stream.unused_data if compression == "GZIP" else b""
+  return True

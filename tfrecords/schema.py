@@ -1,4 +1,4 @@
-"""What a record holds: the schema file, and which of its features a model reads under which name."""
+"""What a record holds: the schema file, and which features a model reads under which name."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -56,8 +56,11 @@ def load_schema(path: str, key: str = "schema_path") -> dict[str, Feature]:
     with tf.io.gfile.GFile(resolved, "r") as file:
       content = json.loads(file.read())
   except tf.errors.OpError as error:
-    raise DataError(f"{key}: {resolved} cannot be read: {error.message}") from None
-  except (ValueError, UnicodeDecodeError) as error:
+    raise DataError(
+      f"{key}: {resolved} cannot be read: {error.message}. Give the schema's path with "
+      f"--set {key}=PATH"
+    ) from None
+  except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError.
     raise DataError(f"{key}: {resolved} is no JSON: {error}") from None
   entries = content.get("schema") if isinstance(content, dict) else None
   if not isinstance(entries, list):
@@ -75,13 +78,16 @@ def _feature(entry: Mapping, origin: str) -> Feature:
   if not isinstance(entry, Mapping) or not {"feature_name", "dtype", "length"} <= set(entry):
     raise DataError(f"{origin}: found {entry!r}, allowed: feature_name, dtype and length")
   name, dtype, length = entry["feature_name"], entry["dtype"], entry["length"]
-  if dtype not in DTYPES:
+  if not isinstance(name, str) or not name:
+    raise DataError(f"{origin}: found feature_name {name!r}, allowed: a name")
+  if not isinstance(dtype, str) or dtype not in DTYPES:
     raise DataError(f"{origin} ({name}): found dtype {dtype!r}, allowed: {', '.join(DTYPES)}")
-  if not isinstance(length, int) or isinstance(length, bool) or length < 1 and length != VARIABLE_LENGTH:
+  is_number = isinstance(length, int) and not isinstance(length, bool)
+  if not is_number or (length < 1 and length != VARIABLE_LENGTH):
     raise DataError(
       f"{origin} ({name}): found length {length!r}, allowed: at least 1, or -1 for any number"
     )
-  return Feature(record_name=str(name), name=str(name), dtype=dtype, length=length)
+  return Feature(record_name=name, name=name, dtype=dtype, length=length)
 
 
 def features_of(config: DataConfig, key: str = "train_data") -> dict[str, Feature]:
@@ -104,13 +110,23 @@ def features_of(config: DataConfig, key: str = "train_data") -> dict[str, Featur
       continue
     feature = schema[record_name]
     name = names.get(record_name, record_name)
+    if name in features:
+      raise ConfigError(
+        f"{path}.renamed_features.{name}: two features of the schema would bear this name, found "
+        f"{features[name].record_name!r} and {record_name!r}, allowed: one"
+      )
     features[name] = Feature(record_name, name, feature.dtype, feature.length)
   for task in config.tasks:
     label = features.get(task)
+    if label is None and task in names:
+      raise ConfigError(
+        f"{path}.renamed_features.{names[task]}: found {task!r}, which is a task of {key}.tasks, "
+        "allowed: features; a label has its task's name"
+      )
     if label is None:
       raise ConfigError(
         f"{key}.tasks.{task}: the schema {section.schema_path} has no such label"
-        f"{did_you_mean(task, features)}"
+        f"{did_you_mean(task, [*schema, *section.renamed_features])}"
       )
     if label.dtype != "int64_list" or label.length != 1:
       raise ConfigError(

@@ -39,9 +39,15 @@ def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shar
   """
   resolved = paths.resolve(pattern, key)
   try:
-    files = sorted(path for path in tf.io.gfile.glob(resolved) if not tf.io.gfile.isdir(path))
+    matches = [path for path in tf.io.gfile.glob(resolved) if _is_meant(path, resolved)]
+    files = sorted(path for path in matches if not tf.io.gfile.isdir(path))
   except tf.errors.OpError as error:
     raise DataError(f"{key}: {resolved!r} cannot be listed: {error.message}") from None
+  if not files and matches:
+    raise DataError(
+      f"{key}: only folders match {resolved!r}, allowed: a glob of files, such as "
+      f"--set {key}={os.path.join(resolved, '*.gz')}"
+    )
   if not files:
     raise DataError(
       f"{key}: no file matches {resolved!r}. Give other files with --set {key}=GLOB, or write "
@@ -50,6 +56,11 @@ def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shar
   if num_files_to_keep:
     files = files[:num_files_to_keep]
   return inspect_shards(files)
+
+
+def _is_meant(path: str, pattern: str) -> bool:
+  # As in a shell, `*` leaves hidden files out: half-written shards are among them.
+  return not os.path.basename(path).startswith(".") or os.path.basename(pattern).startswith(".")
 
 
 def inspect_shards(files: Sequence[str]) -> list[Shard]:
@@ -67,5 +78,6 @@ def _compression(path: str) -> str:
     with tf.io.gfile.GFile(path, "rb") as file:
       prefix = file.read(record_format.PREFIX_BYTES)
   except tf.errors.OpError as error:
-    raise DataError(f"{path}: cannot be read: {error.message}") from None
-  return record_format.compression_of(prefix, os.fspath(path))
+    raise DataError(f"{path}: cannot be read: {error.message}; see to it or remove it") from None
+  is_whole = len(prefix) < record_format.PREFIX_BYTES
+  return record_format.compression_of(prefix, os.fspath(path), is_whole)

@@ -42,8 +42,11 @@ class HeavyRankerConfig(StrictModel):
         path = f"validation_data.{name}"
         _require(task, partition.tasks, f"model.tasks.{task}", f"{path}.tasks")
         _require(task, self.model.tasks, f"{path}.evaluation_tasks", "model.tasks")
-    for task in self.score.weights:
-      _require(task, self.model.tasks, f"score.weights.{task}", "model.tasks")
+    named = {*self.score.weights}
+    if "only_largest_of" in self.score.model_fields_set:
+      named |= {task for group in self.score.only_largest_of for task in group}
+    for task in sorted(named):
+      _require(task, self.model.tasks, "score", "model.tasks")
     rates = self.optimizer.multi_task_learning_rates
     if rates is not None:
       for task in self.model.tasks:
@@ -61,6 +64,13 @@ class HeavyRankerConfig(StrictModel):
         f"score.weights: found no weight for {', '.join(unknown)}, allowed: a number for each "
         "(0 leaves the task out of the score)"
       )
+    for group in self.score.only_largest_of:
+      weights = {self.score.weight_of(task) for task in group if task in self.model.tasks}
+      if len(weights) > 1:
+        raise inconsistent(
+          f"score.weights: of {', '.join(group)} only the largest probability counts, so they share "
+          f"one weight; found {', '.join(map(str, sorted(weights)))}"
+        )
 
 
 def _require(task: str, known: Iterable[str], path: str, where: str) -> None:

@@ -51,13 +51,6 @@ class ScoreConfig(StrictModel):
     twice = sorted({task for task in grouped if grouped.count(task) > 1})
     if twice:
       raise inconsistent(f"only_largest_of: {twice[0]!r} stands in it twice, allowed: once")
-    for group in self.only_largest_of:
-      weights = {self.weight_of(task) for task in group} - {None}
-      if len(weights) > 1:
-        raise inconsistent(
-          f"weights: the tasks {', '.join(group)} count only with the largest of them and share "
-          f"one weight, found {', '.join(map(str, sorted(weights)))}"
-        )
     return self
 
   def weight_of(self, task: str) -> Optional[float]:

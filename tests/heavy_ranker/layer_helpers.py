@@ -47,6 +47,18 @@ def run(layer, inputs, **kwargs):
   return eager.numpy()
 
 
+def run_function(function, values):
+  """What `run` does, for a function without variables."""
+  values = tf.convert_to_tensor(values)
+  eager = function(values)
+  spec = tf.TensorSpec([None, *values.shape[1:]], values.dtype)
+  graph = tf.function(function, input_signature=[spec])(values)
+  assert graph.dtype == eager.dtype == values.dtype
+  assert graph.shape == eager.shape == values.shape
+  np.testing.assert_allclose(graph, eager, rtol=1e-6)
+  return eager.numpy()
+
+
 def assign(layer, values):
   for variable, value in zip(layer.variables, values):
     variable.assign(value)
@@ -62,6 +74,28 @@ def gradients(layer, inputs, seed=0, **kwargs):
     total = tf.reduce_sum(outputs * projection)
   found = tape.gradient(total, [*tf.nest.flatten(inputs), *layer.trainable_variables])
   return [gradient.numpy() for gradient in found], projection
+
+
+def function_gradient(function, values):
+  """The gradient of the sum of a function's outputs."""
+  values = tf.convert_to_tensor(values)
+  with tf.GradientTape() as tape:
+    tape.watch(values)
+    total = tf.reduce_sum(function(values))
+  return tape.gradient(total, values).numpy()
+
+
+def differences(function, values, relative_step=1e-5):
+  """The gradient of a float64 function by central differences, element by element."""
+  values = np.asarray(values, np.float64)
+  gradient = np.zeros_like(values)
+  for index in np.ndindex(values.shape):
+    step = relative_step * max(np.abs(values[index]), np.ptp(values[index[:-1]]), 1e-6)
+    moved = [values.copy(), values.copy()]
+    moved[0][index] += step
+    moved[1][index] -= step
+    gradient[index] = (function(moved[0]) - function(moved[1])) / (2 * step)
+  return gradient
 
 
 def dense_weights(layer):

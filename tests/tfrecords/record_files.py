@@ -6,8 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-import tfrecords  # noqa: F401 - settles TensorFlow's environment before TensorFlow is imported.
-import tensorflow as tf  # isort: skip
+import tensorflow as tf
 
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import validate
@@ -159,3 +158,39 @@ def data_config(folder, schema=None, **changes):
 def author_ids(dataset):
   """Returns the author ids of a pipeline's batches, a list a batch."""
   return [batch[0]["meta__author_id"].numpy()[:, 0].tolist() for batch in dataset]
+
+
+def flat_author_ids(dataset):
+  """Returns the author ids of a pipeline's batches, one list."""
+  return [index for batch in author_ids(dataset) for index in batch]
+
+
+def read_eagerly(pipeline):
+  """Reads a pipeline to its end in a loop, returns the author ids."""
+  with pipeline.explained():
+    return flat_author_ids(pipeline.dataset)
+
+
+def read_in_function(pipeline):
+  """Reads a pipeline to its end the way a training step does, returns the author ids."""
+
+  @tf.function
+  def step(iterator):
+    features, labels, _ = next(iterator)
+    return features["meta__author_id"][:, 0] + 0 * tf.cast(sum(labels.values()), tf.int64)
+
+  found = []
+  with pipeline.explained():
+    iterator = iter(pipeline.dataset)
+    while True:
+      try:
+        found += step(iterator).numpy().tolist()
+      except tf.errors.OutOfRangeError:
+        return found
+
+
+def flip(content, position, bit=0):
+  """Returns bytes with one bit of one byte changed."""
+  changed = bytearray(content)
+  changed[position] ^= 1 << bit
+  return bytes(changed)

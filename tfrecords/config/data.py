@@ -130,7 +130,7 @@ class DataConfig(StrictModel):
     examples_shuffle_buffer_size: examples in training's shuffle buffer; 0 or 1 turns it off.
     shuffle_seed: seed of every shuffle of this data.
     map_num_parallel_calls: parser threads; as many as pay off when absent.
-    interleave_num_parallel_calls: files read side by side.
+    interleave_num_parallel_calls: files that training reads side by side.
     tasks: the labels and their sampling rates.
     evaluation_tasks: the tasks a partition measures; all of the model's when absent.
     sampling_correction: how sampling is made good, exactly once: `weights` (weighted loss) or

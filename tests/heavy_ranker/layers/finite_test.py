@@ -21,7 +21,8 @@ VALUES = np.array(
 def test_equals_numpy(name, shape):
   values = VALUES.reshape(shape)
   outputs = layer_helpers.run_function(getattr(finite, name), values)
-  np.testing.assert_array_equal(outputs, getattr(numpy_twins, name)(values).astype(np.float32))
+  # Not equal to the last bit: a CPU may take denormal numbers for 0.
+  np.testing.assert_allclose(outputs, getattr(numpy_twins, name)(values), rtol=1e-7, atol=1e-38)
 
 
 def test_replace_non_finite_keeps_every_finite_value():
@@ -37,9 +38,6 @@ def test_squares_of_safe_values_can_be_summed():
 
 @pytest.mark.parametrize("name", ["replace_non_finite", "make_safe"])
 def test_gradient_is_0_where_a_value_is_replaced_and_1_elsewhere(name):
-  function = getattr(finite, name)
-  (gradient,) = layer_helpers.function_gradients(function, VALUES)
-  replaced = numpy_twins.replace_non_finite(VALUES) if "replace" in name else None
-  expected = getattr(numpy_twins, name)(VALUES) if replaced is None else replaced
-  kept = expected.astype(np.float32) == VALUES
+  gradient = layer_helpers.function_gradient(getattr(finite, name), VALUES)
+  kept = getattr(numpy_twins, name)(VALUES).astype(np.float32) == VALUES
   np.testing.assert_array_equal(gradient, kept.astype(np.float32))

@@ -1,0 +1,62 @@
+"""A whole training run on two replicas equals the run on one with the same global batch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from heavy_ranker.training import trainer
+from heavy_ranker.training.checkpoints import latest_checkpoint
+from tests.heavy_ranker.small_run import TASKS, small_config
+from tfrecords.errors import ConfigError
+
+BAZEL_SIZE = "large"
+# Replicas draw dropout masks of their own.
+_NO_DROPOUT = f"model.tasks.{TASKS[2]}.mlp_config.dropout=null"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_logical_devices():
+  cpu = tf.config.list_physical_devices("CPU")[0]
+  tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def _run(monkeypatch, tmp_path, devices, *overrides):
+  strategy = tf.distribute.MirroredStrategy(devices)
+  monkeypatch.setattr(trainer, "make_strategy", lambda: strategy)
+  save_dir = tmp_path / f"on_{len(devices)}"
+  config = small_config(tmp_path, f"training.save_dir={save_dir}", _NO_DROPOUT, *overrides)
+  history = trainer.train(config)
+  checkpoint = latest_checkpoint(str(save_dir))
+  weights = {
+    name: tf.train.load_variable(checkpoint, name)
+    for name, _ in tf.train.list_variables(checkpoint)
+    if name.startswith("weights/")
+  }
+  return [entry["loss"] for entry in history], weights
+
+
+def test_two_replicas_equal_one(monkeypatch, tmp_path):
+  # Adam turns the noise of gradients that are truly 0 into steps of a whole learning rate; a
+  # larger epsilon lets such weights rest, so that every weight can be compared.
+  epsilon = "optimizer.adam.epsilon=1.0e-3"
+  one = _run(monkeypatch, tmp_path, ["CPU:0"], epsilon)
+  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], epsilon)
+  np.testing.assert_allclose(two[0], one[0], rtol=0, atol=1e-5)
+  assert one[1].keys() == two[1].keys()
+  for name, weight in one[1].items():
+    np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_a_checkpoint_of_two_replicas_continues_on_one(monkeypatch, tmp_path):
+  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"])
+  strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+  monkeypatch.setattr(trainer, "make_strategy", lambda: strategy)
+  overrides = [f"training.save_dir={tmp_path / 'on_2'}", "training.num_train_steps=8", _NO_DROPOUT]
+  history = trainer.train(small_config(tmp_path, *overrides))
+  assert [entry["step"] for entry in history] == [7, 8]
+  assert abs(history[0]["loss"] - two[0][-1]) < 0.5
+
+
+def test_a_batch_the_replicas_cannot_share_is_refused(monkeypatch, tmp_path):
+  with pytest.raises(ConfigError, match="global_batch_size: found 15, allowed: a multiple of 2"):
+    _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], "train_data.global_batch_size=15")

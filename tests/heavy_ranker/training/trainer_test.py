@@ -1,0 +1,231 @@
+"""Training runs: resuming, checkpoints, logs, and what goes wrong."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from heavy_ranker import train
+from heavy_ranker.training.checkpoints import latest_checkpoint
+from heavy_ranker.training.run_log import log_path, tensorboard_folder
+from tests.heavy_ranker.small_run import TASKS, small_config, write_config, write_records
+from tfrecords import paths
+from tfrecords.errors import CheckpointError, ConfigError, DataError, StorageError, TrainingError
+
+BAZEL_SIZE = "large"
+
+
+def _stored(save_dir):
+  """All numbers of the newest checkpoint but the count of saves, which a restart may change."""
+  checkpoint = latest_checkpoint(str(save_dir))
+  return {
+    name: tf.train.load_variable(checkpoint, name)
+    for name, _ in tf.train.list_variables(checkpoint)
+    if "data_position" not in name and "GRAPH" not in name and "save_counter" not in name
+  }
+
+
+def _without_speed(history):
+  return [{k: v for k, v in entry.items() if k != "examples_per_second"} for entry in history]
+
+
+def test_resumed_run_equals_one_that_never_stopped(tmp_path):
+  config = small_config(tmp_path)
+  whole = train(config.model_copy(update={"training": _training(config, tmp_path / "whole", 9)}))
+  parts = []
+  for steps in (2, 5, 9):
+    section = _training(config, tmp_path / "parts", steps)
+    parts += train(config.model_copy(update={"training": section}))
+  assert _without_speed(parts) == _without_speed(whole)
+  expected, found = _stored(tmp_path / "whole"), _stored(tmp_path / "parts")
+  assert expected.keys() == found.keys()
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def _training(config, save_dir, steps):
+  return config.training.model_copy(
+    update={"save_dir": str(save_dir), "num_train_steps": steps, "checkpoint_every_n": 3}
+  )
+
+
+def test_same_seed_same_run_other_seed_other_run(tmp_path):
+  runs = {}
+  for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+    overrides = [f"training.save_dir={tmp_path / name}", f"training.seed={seed}"]
+    runs[name] = _without_speed(train(small_config(tmp_path, *overrides)))
+  assert runs["a"] == runs["b"]
+  assert runs["a"] != runs["c"]
+
+
+def test_makes_exactly_the_steps_asked_for_and_checkpoints_on_the_way(tmp_path):
+  history = train(small_config(tmp_path))
+  assert [entry["step"] for entry in history] == [1, 2, 3, 4, 5, 6]
+  assert set(history[0]) == {
+    "step", "loss", "examples_per_second", *(f"loss/{task}" for task in TASKS)
+  }
+  folder = tmp_path / "run" / "checkpoints"
+  assert sorted(path.name for path in folder.glob("*.index")) == ["step-4.index", "step-6.index"]
+  assert _stored(tmp_path / "run")["step/.ATTRIBUTES/VARIABLE_VALUE"] == 6
+
+
+def test_checkpoints_do_not_depend_on_the_log_and_old_ones_are_deleted(tmp_path):
+  train(
+    small_config(
+      tmp_path,
+      "training.train_log_every_n=100",
+      "training.checkpoint_every_n=1",
+      "training.checkpoint_max_to_keep=2",
+    )
+  )
+  folder = tmp_path / "run" / "checkpoints"
+  assert sorted(path.name for path in folder.glob("*.index")) == ["step-5.index", "step-6.index"]
+
+
+def test_a_finished_run_has_nothing_left_to_train(tmp_path, capsys):
+  config = small_config(tmp_path)
+  train(config)
+  assert train(config) == []
+  assert "nothing left to train: 6 of 6" in capsys.readouterr().out
+
+
+def test_fresh_moves_the_earlier_run_aside_and_says_so(tmp_path, capsys):
+  config = small_config(tmp_path)
+  first = train(config)
+  second = train(config, fresh=True)
+  assert _without_speed(first) == _without_speed(second)
+  assert (tmp_path / "run.1" / "checkpoints" / "step-6.index").exists()
+  assert f"now lies in {tmp_path / 'run.1'}" in capsys.readouterr().out
+
+
+def test_other_data_restarts_reading_but_keeps_what_was_learned(tmp_path, capsys):
+  train(small_config(tmp_path))
+  write_records(tmp_path / "other", seed=5)
+  overrides = [f"train_data.inputs={tmp_path / 'other' / '*.gz'}", "training.num_train_steps=8"]
+  history = train(small_config(tmp_path, *overrides))
+  assert [entry["step"] for entry in history] == [7, 8]
+  assert "the training data has changed" in capsys.readouterr().out
+
+
+def test_log_can_be_grepped_and_tensorboard_has_every_scalar(tmp_path):
+  train(small_config(tmp_path))
+  lines = open(log_path(str(tmp_path / "run"))).read().splitlines()
+  assert sum(" step=" in line for line in lines) == 6
+  assert sum(" event=checkpoint " in line for line in lines) == 2
+  assert f"loss/{TASKS[0]}=" in lines[1]
+  tags = set()
+  for path in tf.io.gfile.glob(f"{tensorboard_folder(str(tmp_path / 'run'))}/train/*"):
+    for event in tf.compat.v1.train.summary_iterator(path):
+      tags |= {value.tag for value in event.summary.value}
+  rates = {f"learning_rate/{group}" for group in (*TASKS, "backbone")}
+  losses = {f"loss/{task}" for task in TASKS}
+  assert {"loss", "examples_per_second"} | rates | losses == tags
+
+
+def test_the_loss_falls_on_data_that_can_be_learned(tmp_path):
+  history = train(
+    small_config(
+      tmp_path, "training.num_train_steps=120", "train_data.global_batch_size=60",
+      "training.checkpoint_every_n=1000",
+    )
+  )
+  losses = [entry["loss"] for entry in history]
+  assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+
+
+def test_a_loss_that_is_not_finite_stops_without_a_checkpoint(tmp_path):
+  overrides = [
+    "optimizer.multi_task_learning_rates=null",
+    "optimizer.single_task_learning_rate={constant: 1.0e+38}",
+    "training.checkpoint_every_n=100",
+  ]
+  with pytest.raises(TrainingError, match="the loss is not finite .*is_favorited"):
+    train(small_config(tmp_path, *overrides))
+  assert latest_checkpoint(str(tmp_path / "run")) is None
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_and_told_apart(tmp_path):
+  train(small_config(tmp_path))
+  block = "model.backbone.mask_net_config.mask_blocks.1.output_size=7"
+  with pytest.raises(CheckpointError) as caught:
+    train(small_config(tmp_path, block, "training.num_train_steps=9"))
+  message = str(caught.value)
+  assert "backbone/mask_block_1/hidden/kernel: checkpoint (20, 6), model (20, 7)" in message
+  assert "step-6" in message
+  assert "--fresh" in message
+
+
+def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
+  train(small_config(tmp_path))
+  data = tmp_path / "run" / "checkpoints" / "step-6.data-00000-of-00001"
+  content = bytearray(data.read_bytes())
+  content[len(content) // 4 :: 97] = bytes(len(content[len(content) // 4 :: 97]))
+  data.write_bytes(content)
+  with pytest.raises(CheckpointError, match="step-6: the checkpoint cannot be restored"):
+    train(small_config(tmp_path, "training.num_train_steps=9"))
+
+
+def test_leftovers_of_an_interrupted_save_are_removed(tmp_path):
+  folder = tmp_path / "run" / "checkpoints"
+  train(small_config(tmp_path))
+  (folder / "step-8_temp").mkdir()
+  (folder / "step-8_temp" / "part-00000").write_text("half")
+  (folder / "step-8.data-00000-of-00001").write_text("half")
+  train(small_config(tmp_path, "training.num_train_steps=7"))
+  names = {path.name for path in folder.iterdir()}
+  assert not any(name.startswith("step-8") for name in names)
+  assert "step-7.index" in names
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+  (tmp_path / "file").write_text("no folder")
+  with pytest.raises(StorageError, match="training.save_dir: .*cannot be written"):
+    train(small_config(tmp_path, f"training.save_dir={tmp_path / 'file' / 'run'}"))
+
+
+def test_data_that_ends_before_the_last_step_is_named(tmp_path):
+  with pytest.raises(TrainingError, match="the data ended after 7 steps"):
+    train(small_config(tmp_path, "train_data.repeat_files=false", "training.num_train_steps=50"))
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+  with pytest.raises(DataError, match="global_batch_size: found 121, allowed: at most 120"):
+    train(small_config(tmp_path, "train_data.global_batch_size=121"))
+
+
+def test_an_option_without_code_is_refused_by_its_full_key(tmp_path):
+  with pytest.raises(ConfigError, match="not supported yet: training.gradient_accumulation"):
+    train(small_config(tmp_path, "training.gradient_accumulation=2"))
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from heavy_ranker import load_config, train
+config = load_config(sys.argv[1], ["training.checkpoint_every_n=2"])
+# No file may grow beyond this: what a full disk does, without filling one.
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+  train(config)
+except Exception as error:
+  print(type(error).__name__, error)
+"""
+
+
+def test_a_full_disk_at_a_checkpoint_is_named_and_leaves_no_half_checkpoint(tmp_path):
+  path = write_config(tmp_path)
+  done = subprocess.run(
+    [sys.executable, "-c", _ON_A_FULL_DISK, str(path)],
+    cwd=paths.package_root(), capture_output=True, text=True, check=False,
+  )  # fmt: skip
+  assert "StorageError" in done.stdout, done.stdout + done.stderr
+  assert "the checkpoint of step 2 cannot be written" in done.stdout
+  folder = tmp_path / "run" / "checkpoints"
+  assert not [path for path in folder.iterdir() if path.name.startswith("step-")]
+
+
+def test_history_holds_finite_numbers(tmp_path):
+  for entry in train(small_config(tmp_path)):
+    assert all(math.isfinite(value) for value in entry.values())
