@@ -5,6 +5,7 @@ from absl import flags
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 
+flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
 )

@@ -5,6 +5,7 @@ from absl import flags
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 
+flags.adopt_module_key_flags(command_line)
 _FRESH = flags.DEFINE_bool(
   "fresh", False, "Start over; an earlier run in training.save_dir is moved aside, not deleted."
 )

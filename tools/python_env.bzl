@@ -64,6 +64,7 @@ def _run(rctx, what, args, timeout = 600, quiet = True):
     result = rctx.execute(args, timeout = timeout, quiet = quiet)
     if result.return_code != 0:
         fail("%s failed (exit %d):\n%s\n%s" % (what, result.return_code, result.stdout[-4000:], result.stderr[-4000:]))
+    return result.stdout
 
 def _find_python(rctx):
     chosen = rctx.os.environ.get("PYTHON_ENV_PYTHON", "")
@@ -101,9 +102,15 @@ def _impl(rctx):
         timeout = rctx.attr.pip_timeout,
         quiet = False,
     )
+
+    # Bazel sees the interpreter's path only: it has to change when what is installed does, or tests
+    # would pass from the cache that no longer do.
+    installed = _run(rctx, "pip freeze", [python, "-m", "pip", "freeze", "--all", "--disable-pip-version-check"])
+    version = _run(rctx, "python --version", [python, "--version"])
+    wrapper = "python-" + str(hash(installed + version + launcher)).lstrip("-")
     rctx.file("launcher.py", launcher, executable = False)
-    rctx.file("python", _WRAPPER.format(python = python, launcher = rctx.path("launcher.py")))
-    rctx.file("BUILD.bazel", _BUILD.format(python = python, wrapper = rctx.path("python")))
+    rctx.file(wrapper, _WRAPPER.format(python = python, launcher = rctx.path("launcher.py")))
+    rctx.file("BUILD.bazel", _BUILD.format(python = python, wrapper = rctx.path(wrapper)))
 
 python_env = repository_rule(
     implementation = _impl,
