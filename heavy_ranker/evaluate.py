@@ -12,10 +12,11 @@ _CHECKPOINT = flags.DEFINE_string(
 
 
 def _main() -> None:
+  config = load_config(command_line.config_path(), command_line.overrides())
+  # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.evaluation.evaluator import evaluate
   from heavy_ranker.evaluation.table import format_metrics
 
-  config = load_config(command_line.config_path(), command_line.overrides())
   print(format_metrics(evaluate(config, _CHECKPOINT.value)))
 
 

@@ -18,9 +18,10 @@ _VERSION = flags.DEFINE_integer(
 
 
 def _main() -> None:
+  config = load_config(command_line.config_path(), command_line.overrides())
+  # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.serving.exporter import export
 
-  config = load_config(command_line.config_path(), command_line.overrides())
   folder = export(config, _CHECKPOINT.value, _EXPORT_DIR.value, _VERSION.value)
   print(f"exported to {folder}\nlook at it with: saved_model_cli show --dir {folder} --all")
 

@@ -32,7 +32,8 @@ def train_evaluate_export(
     config: the whole configuration.
     fresh: sets an earlier run aside and starts over.
     export_dir: folder of the exported versions; see `heavy_ranker.serving.exporter.export`.
-    make_missing_data: writes random records where `train_data.inputs` matches no file.
+    make_missing_data: the configuration is the default one, made for random records: writes
+      them where `train_data.inputs` matches no file.
 
   Returns:
     The exported version's folder.
@@ -48,7 +49,9 @@ def train_evaluate_export(
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   checkpoint = require_checkpoint(save_dir)
   if config.validation_data:
-    print(format_metrics(evaluate(config, checkpoint)), flush=True)
+    print(f"\n{format_metrics(evaluate(config, checkpoint))}", flush=True)
+    if make_missing_data:
+      print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
   folder = export(config, checkpoint, export_dir)
   _print_summary(config, save_dir, checkpoint, folder, trained - started)
   return folder

@@ -15,13 +15,14 @@ _EXPORT_DIR = flags.DEFINE_string(
 
 
 def _main() -> None:
-  from heavy_ranker.full_run import train_evaluate_export
-
   path = command_line.config_path()
   config = load_config(path, command_line.overrides())
   has_default_inputs = command_line.is_default_config() and (
     config.train_data.inputs == load_config(path).train_data.inputs
   )
+  # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
+  from heavy_ranker.full_run import train_evaluate_export
+
   train_evaluate_export(config, _FRESH.value, _EXPORT_DIR.value, has_default_inputs)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tfrecords import paths
 from tfrecords.errors import ConfigError, UserError
@@ -60,6 +60,8 @@ def run(command: Callable[[], None], description: str) -> None:
   """
 
   def main(arguments: Sequence[str]) -> None:
+    if not flags.FLAGS["verbosity"].present:
+      logging.set_verbosity(logging.WARNING)
     try:
       if len(arguments) > 1:
         raise ConfigError(

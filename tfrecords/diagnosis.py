@@ -21,6 +21,9 @@ _NOT_AN_EXAMPLE = "Could not parse example input"
 _GRAPH_NODE = re.compile(r"\{\{.*?\}\}")
 _RECORDS_PARSED_TOGETHER = 256
 
+_NO_EXAMPLE = "no tf.Example; write the file again or remove it"
+_MEND_RECORD = "Write the file again, or correct the schema if the file is right"
+
 # TensorFlow quotes an unparsable record in its message, and fails to build the exception when
 # those bytes are no UTF-8.
 _ReadingError = Union[tf.errors.OpError, UnicodeDecodeError]
@@ -87,7 +90,7 @@ class Explained:
     """Returns the message for the user, or None when the error is not about data."""
     text = _text(error)
     if _NOT_AN_EXAMPLE in text:
-      return self._first(_unparsable) or "a record is no tf.Example; write the files again"
+      return self._first(_unparsable) or f"{self._key}: a record is {_NO_EXAMPLE}"
     record = _RECORD.search(text)
     if record:
       return self._explain_record(int(record.group(1)), int(record.group(2)), text)
@@ -109,7 +112,7 @@ class Explained:
       (serialized,) = _read(shard).skip(position).take(1).as_numpy_iterator()
       example = tf.train.Example.FromString(serialized)
     except Exception:  # noqa: BLE001 - also protobuf's DecodeError, which differs by version.
-      return f"{place}: no tf.Example that can be read; write the file again or remove it"
+      return f"{place}: {_NO_EXAMPLE}"
     for feature in self._features.values():
       problem = self._problem_of(feature, example)
       if problem:
@@ -139,9 +142,6 @@ class Explained:
       f"{what} is missing. Write the file again with it, or let missing labels count as negatives "
       f"with --set {self._key}.missing_labels=zero"
     )
-
-
-_MEND_RECORD = "Write the file again, or correct the schema if the file is right"
 
 
 def _text(error: _ReadingError) -> str:
@@ -178,7 +178,7 @@ def _unparsable(shard: Shard) -> Optional[str]:
     for records in _read(shard).batch(_RECORDS_PARSED_TOGETHER):
       if not _can_be_parsed(records):
         position += next(i for i in range(len(records)) if not _can_be_parsed(records[i : i + 1]))
-        return f"{shard.path}: record {position}: no tf.Example; write the file again or remove it"
+        return f"{shard.path}: record {position}: {_NO_EXAMPLE}"
       position += len(records)
   except tf.errors.OpError:
     return _damage(shard)

@@ -7,7 +7,7 @@ follow and engagement embeddings:
     f_k = standardize(sum_j w_kj s_j)        k = 1, 2, 3; each over 8 features
     f_4 = standardize(tanh(f_1 f_2))         an interaction
     f_5 = c1,  f_6 = c2                      the match of user and author
-    o_t = standardize(sum_j v_tj s_j)        a task's own term, over 5 features
+    o_t = standardize(sum_j v_tj s_j)        a task's own term, over 4 features
     z_t = standardize(a_t * sum_k l_tk f_k + 0.2 |l_t| o_t)
     logit_t = b_t + 1.8 z_t,   probability_t = 1 / (1 + exp(-logit_t))
 
@@ -53,7 +53,7 @@ _LOGIT_DEVIATION = 1.8
 _OWN_TERM = 0.2
 _N_LINEAR_FACTORS = 3
 _FEATURES_A_FACTOR = 8
-_FEATURES_A_TASK = 5
+_FEATURES_A_TASK = 4
 _CALIBRATION_USERS = 2500
 _BISECTIONS = 50
 _SIMILARITIES = (
@@ -190,7 +190,7 @@ def _sparse_weights(random: np.random.Generator, size: int, n_nonzero: int) -> n
 
 def _loadings(random: np.random.Generator, task: str, n_factors: int) -> np.ndarray:
   appeal = -1.0 if task in NEGATIVE_TASKS else 1.0
-  return appeal * random.uniform(0.5, 1.0, n_factors)
+  return appeal * random.uniform(0.6, 1.0, n_factors)
 
 
 def _calibrate(slopes: np.ndarray, rates: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ junk = st.one_of(
   st.sampled_from([b"\0" * 12, b"\0" * 512, b"\n", b"\x1f\x8b\x08\0", *CONTENT.values()]),
 )
 fuzz = settings(
-  max_examples=25,
+  max_examples=12,
   deadline=None,
   derandomize=True,
   suppress_health_check=[HealthCheck.function_scoped_fixture],

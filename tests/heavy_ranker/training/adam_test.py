@@ -35,7 +35,7 @@ def run(optimizer, value, gradients):
 
 
 @pytest.mark.parametrize("epsilon", [1e-8, 1e-7, 1e-3, 0.5])
-@pytest.mark.parametrize("betas", [(0.95, 0.999), (0.9, 0.99), (0.0, 0.0)], ids=str)
+@pytest.mark.parametrize("betas", [(0.95, 0.999), (0.5, 0.9), (0.0, 0.5)], ids=str)
 def test_equals_pytorchs_form_in_float64(betas, epsilon):
   value, gradients = start()
   actual = run(Adam(schedule(RAMP), *betas, epsilon), value, gradients)

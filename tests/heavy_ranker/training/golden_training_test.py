@@ -109,10 +109,9 @@ def updates_fixture():
   tasks = list(config.model.tasks)
   model = MultiTaskRanker(config, ranker, global_batch_size=16)
   model.compile(make_optimizer(config.optimizer, ranker, tasks))
-  step = tf.function(model.train_step)
   history = []
   for update in range(1, 1 + golden.facts["n_updates"]):
-    step(golden.batch(f"batch{update}", tasks))
+    model.train_step(golden.batch(f"batch{update}", tasks))
     history.append({name: x.numpy().T if flip else x.numpy() for name, (x, flip) in variables.items()})
   return golden, history
 

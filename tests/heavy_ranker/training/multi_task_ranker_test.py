@@ -7,7 +7,7 @@ import tensorflow as tf
 from heavy_ranker import build_model
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
 from heavy_ranker.training.optimizer import make_optimizer
-from tests.heavy_ranker import example_config, numpy_twins
+from tests.heavy_ranker import example_config, layer_helpers, numpy_twins
 
 TASKS = example_config.TASKS
 POS_WEIGHTS = (2.0, 1.0, 1.0, 1.0)
@@ -17,6 +17,8 @@ BATCH = 8
 def make(*changes, batch_size=BATCH):
   config = example_config.build_config(changes)
   ranker = build_model(config, example_config.WIDTHS)
+  for index, layer in enumerate(ranker.layers):
+    layer_helpers.randomize(layer, seed=index)
   model = MultiTaskRanker(config, ranker, batch_size)
   model.compile(make_optimizer(config.optimizer, ranker, list(TASKS)))
   return model
@@ -41,7 +43,7 @@ def expected_losses(model, batch, batch_size=BATCH):
   logits = model(features)["logits"].numpy()
   return [
     numpy_twins.weighted_cross_entropy(logits[:, index], labels[task], POS_WEIGHTS[index])
-    @ weights[task]
+    @ weights[task].numpy()
     / batch_size
     for index, task in enumerate(TASKS)
   ]
@@ -98,7 +100,7 @@ def test_train_step_makes_one_update_and_returns_the_losses_before_it(batch):
   twin = make()
   expected = twin.task_losses(batch, training=True).numpy()
   before = [variable.numpy() for variable in model.ranker.trainable_variables]
-  outputs = tf.function(model.train_step)(batch)
+  outputs = model.train_step(batch)
   np.testing.assert_allclose(outputs["task_losses"], expected, rtol=1e-5)
   np.testing.assert_allclose(outputs["loss"], expected.mean(), rtol=1e-5)
   for optimizer in model.optimizer.optimizers:
@@ -115,14 +117,20 @@ def test_training_is_repeatable_dropout_included(batch):
   runs = []
   for _ in range(2):
     model = make()
-    step = tf.function(model.train_step)
-    runs.append([step(batch)["task_losses"].numpy() for _ in range(4)])
+    runs.append([model.train_step(batch)["task_losses"].numpy() for _ in range(3)])
   np.testing.assert_allclose(runs[0], runs[1], rtol=1e-6)
 
 
+def test_a_function_trains_as_eager_does(batch):
+  step = tf.function(make().train_step)
+  eager = make()
+  for _ in range(3):
+    np.testing.assert_allclose(
+      step(batch)["task_losses"], eager.train_step(batch)["task_losses"], rtol=1e-3
+    )
+
+
 def test_training_lowers_the_loss(batch):
-  rates = {"single_task_learning_rate": {"constant": 0.01}}
-  model = make(("optimizer", rates))
-  step = tf.function(model.train_step)
-  losses = [float(step(batch)["loss"]) for _ in range(60)]
+  model = make(("optimizer", {"single_task_learning_rate": {"constant": 0.02}}))
+  losses = [float(model.train_step(batch)["loss"]) for _ in range(30)]
   assert np.mean(losses[-5:]) < 0.5 * losses[0]

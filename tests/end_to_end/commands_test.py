@@ -1,0 +1,96 @@
+"""The commands as a user runs them: in a process of their own, on a small configuration."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.heavy_ranker.small_run import write_config
+from tfrecords import paths
+
+BAZEL_SIZE = "large"
+
+
+def run(command, *flags, cwd=None):
+  environment = {**os.environ, "PYTHONPATH": paths.package_root(), "HOME": str(cwd or "/")}
+  for name in ("BUILD_WORKING_DIRECTORY", "BUILD_WORKSPACE_DIRECTORY"):
+    environment.pop(name, None)
+  return subprocess.run(
+    [sys.executable, "-m", command, *flags],
+    cwd=cwd or paths.package_root(), env=environment, capture_output=True, text=True, check=False,
+  )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  path = tmp_path_factory.mktemp("commands")
+  write_config(path)
+  return path
+
+
+def test_train_resume_evaluate_export(folder):
+  flags = ["--config_path=small.yaml", "--export_dir=saved"]  # Relative to where it is run.
+  first = run("heavy_ranker.train", *flags, cwd=folder)
+  assert first.returncode == 0, first.stderr
+  assert "step 6: loss" in first.stdout
+  assert "AUROC" in first.stdout
+  assert f"export       {folder}/saved/1" in first.stdout
+  assert "saved_model_cli show --dir" in first.stdout
+  assert (folder / "saved" / "1" / "saved_model.pb").exists()
+  assert first.stderr == "", "the logs are quiet"
+
+  again = run("heavy_ranker.train", *flags, "--set", "training.num_train_steps=8", cwd=folder)
+  assert again.returncode == 0, again.stderr
+  assert "resuming from" in again.stdout
+  assert "step 6:" not in again.stdout
+  assert "step 8: loss" in again.stdout
+  assert (folder / "saved" / "2" / "saved_model.pb").exists()
+
+  evaluated = run("heavy_ranker.evaluate", "--config_path=small.yaml", cwd=folder)
+  assert evaluated.returncode == 0, evaluated.stderr
+  assert "is_favorited" in evaluated.stdout
+
+  score = 'score.weights."recap.engagement.is_favorited"=2'
+  exported = run("heavy_ranker.export", *flags, "--set", score, "--version=12", cwd=folder)
+  assert exported.returncode == 0, exported.stderr
+  assert (folder / "saved" / "12" / "assets.extra" / "score.json").exists()
+
+  taken = run("heavy_ranker.export", *flags, "--version=12", cwd=folder)
+  assert taken.returncode == 4
+  assert "exists already" in taken.stderr
+
+
+@pytest.mark.parametrize(
+  ("override", "exit_code", "words"),
+  [
+    ("training.num_train_stepz=3", 2, "did you mean 'num_train_steps'"),
+    ("train_data.global_batch_size=many", 2, "train_data.global_batch_size: found 'many' (str)"),
+    ("train_data.cache=true", 2, "not supported yet: train_data.cache"),
+    ("train_data.inputs=nowhere/*.gz", 3, "no file matches"),
+    ("train_data.global_batch_size=5000", 3, "allowed: at most 120"),
+    ("training.save_dir=small.yaml/run", 4, "training.save_dir"),
+    ("train_data.inputs=${NOT_SET_HERE}/x", 2, "NOT_SET_HERE, which is not set"),
+    ("no equals sign", 2, "dotted.key=value"),
+  ],
+)
+def test_what_cannot_work_is_one_message_and_an_exit_code(folder, override, exit_code, words):
+  done = run("heavy_ranker.train", "--config_path=small.yaml", "--set", override, cwd=folder)
+  assert done.returncode == exit_code, done.stdout + done.stderr
+  assert words in done.stderr
+  assert done.stderr.startswith("error: ")
+  assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export"])
+def test_help_names_the_shared_flags_and_an_example(command):
+  done = run(f"heavy_ranker.{command}", "--help")
+  for words in ("--config_path", "--set", f"./bazelw run //heavy_ranker:{command}"):
+    assert words in done.stdout
+
+
+def test_export_before_training_says_what_to_do(folder):
+  save_dir = f"training.save_dir={folder / 'none'}"
+  done = run("heavy_ranker.export", "--config_path=small.yaml", "--set", save_dir, cwd=folder)
+  assert done.returncode == 5
+  assert "Train first with //heavy_ranker:train" in done.stderr

@@ -1,0 +1,154 @@
+"""Trains on one replica and on two and writes down what came of it; replicas_test.py reads it.
+
+A program of its own, since TensorFlow takes the number of logical devices only before it starts.
+"""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from heavy_ranker import build_model
+from heavy_ranker.layers.batch_normalization import BatchNormalization
+from heavy_ranker.layers.dropout import Dropout
+from heavy_ranker.training.distribution import make_strategy
+from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
+from heavy_ranker.training.optimizer import make_optimizer
+from tests.heavy_ranker import example_config, layer_helpers
+
+BATCH = 8
+STEPS = 4
+TASKS = list(example_config.TASKS)
+MOMENTUM = 0.25
+# What each step's replicas see, so that their parts of the batch differ.
+NORM_INPUTS = np.random.default_rng(5).normal(size=(BATCH, 3)).astype("f") * [1, 2, 3] + 1
+NORM_INPUTS[BATCH // 2 :] += 4
+
+
+def batches():
+  random = np.random.default_rng(1)
+  for _ in range(STEPS):
+    features = {
+      name: random.normal(size=(BATCH, width)).astype("f")
+      for name, width in example_config.WIDTHS.items()
+    }
+    labels = {task: random.integers(0, 2, BATCH).astype("f") for task in TASKS}
+    weights = {task: random.uniform(0.5, 9, BATCH).astype("f") for task in TASKS}
+    yield tf.nest.map_structure(tf.constant, (features, labels, weights))
+
+
+def part_of(batch):
+  """This replica's rows of a global batch, which the trainer cuts in the same way."""
+  context = tf.distribute.get_replica_context()
+  size = BATCH // context.num_replicas_in_sync
+  start = context.replica_id_in_sync_group * size
+  return tf.nest.map_structure(lambda tensor: tensor[start : start + size], batch)
+
+
+def train(strategy, synchronized):
+  """{name: array}: losses of each step, gradients of the first, weights after the last."""
+  changes = [
+    ("training", "synchronize_batch_norm", synchronized),
+    # Replicas draw dropout masks of their own.
+    ("model", "tasks", "area.reports", "mlp_config", "dropout", {"rate": 0.0}),
+    # Adam would make whole steps of the noise in gradients that are truly 0.
+    ("optimizer", "adam", "epsilon", 1e-3),
+  ]
+  config = example_config.build_config(changes)
+  with strategy.scope():
+    ranker = build_model(config, example_config.WIDTHS)
+    for index, layer in enumerate(ranker.layers):
+      layer_helpers.randomize(layer, seed=index)
+    model = MultiTaskRanker(config, ranker, BATCH)
+    model.compile(make_optimizer(config.optimizer, ranker, TASKS))
+
+  def gradients(batch):
+    with tf.GradientTape() as tape:
+      loss = model.compute_loss(part_of(batch), training=False)
+    found = tape.gradient(loss, ranker.trainable_variables)
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, found)
+
+  @tf.function
+  def step(batch):
+    parts = strategy.run(lambda: model.train_step(part_of(batch)))
+    return strategy.reduce("SUM", parts["loss"], axis=None), strategy.reduce(
+      "SUM", parts["task_losses"], axis=None
+    )
+
+  results, losses = {}, []
+  for batch in batches():
+    if not losses:
+      first = strategy.experimental_local_results(
+        tf.function(lambda batch: strategy.run(gradients, args=(batch,)))(batch)
+      )
+      for variable, gradient in zip(ranker.trainable_variables, first[0]):
+        results[f"gradients/{variable.name}"] = gradient.numpy()
+    loss, task_losses = step(batch)
+    losses.append([loss.numpy(), *task_losses.numpy()])
+  results["losses"] = np.array(losses)
+  for variable in ranker.variables:
+    results[f"weights/{variable.name}"] = variable.numpy()
+  return results
+
+
+def normalize(strategy, synchronized):
+  """{name: array}: outputs, input gradients and statistics of a lone batch norm."""
+  with strategy.scope():
+    layer = BatchNormalization(MOMENTUM, True, synchronized)
+    layer.build([None, 3])
+    layer_helpers.randomize(layer)
+  inputs = tf.constant(NORM_INPUTS, tf.float32)
+  projection = tf.constant(np.random.default_rng(2).normal(size=NORM_INPUTS.shape), tf.float32)
+
+  def run():
+    part, part_of_projection = part_of((inputs, projection))
+    with tf.GradientTape() as tape:
+      tape.watch(part)
+      outputs = layer(part, training=True)
+      total = tf.reduce_sum(outputs * part_of_projection)
+    return outputs, tape.gradient(total, part)
+
+  outputs, gradient = (
+    np.concatenate([x.numpy() for x in strategy.experimental_local_results(value)])
+    for value in tf.function(lambda: strategy.run(run))()
+  )
+  return {
+    "outputs": outputs,
+    "gradient": gradient,
+    "mean": layer.moving_mean.numpy(),
+    "variance": layer.moving_variance.numpy(),
+  }
+
+
+def drop(strategy):
+  with strategy.scope():
+    layer = Dropout(0.5, seed=3)
+    layer.build([None, 100])
+  function = tf.function(lambda: strategy.run(lambda: layer(tf.ones([2, 100]), training=True)))
+  masks = [
+    [x.numpy() for x in strategy.experimental_local_results(function())] for _ in range(2)
+  ]
+  return {"masks": np.array(masks), "calls": layer.calls.numpy()}
+
+
+def main(path):
+  cpu = tf.config.list_physical_devices("CPU")[0]
+  tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+  tf.config.set_visible_devices([], "GPU")
+  one, two = tf.distribute.MirroredStrategy(["CPU:0"]), make_strategy()
+  runs = {
+    "one": train(one, True),
+    "two": train(two, True),
+    "two_apart": train(two, False),
+    "norm/one": normalize(one, True),
+    "norm/two": normalize(two, True),
+    "norm/two_apart": normalize(two, False),
+    "dropout": drop(two),
+    "counts": {"one": one.num_replicas_in_sync, "two": two.num_replicas_in_sync},
+  }
+  np.savez(path, **{f"{run}/{name}": x for run, found in runs.items() for name, x in found.items()})
+
+
+if __name__ == "__main__":
+  main(sys.argv[1])
