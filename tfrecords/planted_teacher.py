@@ -184,7 +184,7 @@ def _interaction(factors: np.ndarray) -> np.ndarray:
 def _sparse_weights(random: np.random.Generator, size: int, n_nonzero: int) -> np.ndarray:
   weights = np.zeros(size)
   chosen = random.permutation(size)[:n_nonzero]
-  weights[chosen] = random.standard_normal(len(chosen))
+  weights[chosen] = random.choice([-1.0, 1.0], len(chosen)) * random.uniform(0.5, 1.0, len(chosen))
   return weights
 
 

@@ -11,7 +11,7 @@ another and share the user's id, embeddings and a quarter of the continuous feat
   s_j in [0.6, 1.6], hence heavy-tailed; half of them round down to whole numbers (plain counts),
   the others to sixty-fourths (counts that decay with time). A third of the features is moreover 0
   in 20 % to 60 % of all cases. One in eight is signed: sign(z) (exp(s_j |z|) - 1).
-* A binary feature is 1 with its own chance between 5 % and 60 %.
+* A binary feature is 1 with its own chance between 15 % and 60 %.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ class PlantedWorld:
     self.lengths = {name: f.length for name, f in features.items() if _has_meaning(name, f)}
     self._columns = _ContinuousColumns(self.lengths.get("continuous", 0), teacher_seed)
     random = stream(teacher_seed, "binary rates")
-    self._binary_rates = random.uniform(0.05, 0.6, self.lengths.get("binary", 0))
+    self._binary_rates = random.uniform(0.15, 0.6, self.lengths.get("binary", 0))
     longest = max(self.lengths.values(), default=0)
     random = stream(teacher_seed, "embedding directions")
     self._directions = random.standard_normal((longest, _INTEREST_DIMENSIONS)).T

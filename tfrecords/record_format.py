@@ -11,6 +11,7 @@ import zlib
 from tfrecords.errors import DataError
 
 HEADER_BYTES = 12
+CHECKSUM_BYTES = 4
 # Enough compressed bytes to hold the first record's header, whatever the compressor's block size;
 # and small files as a whole.
 PREFIX_BYTES = 256 * 1024
@@ -28,8 +29,8 @@ def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
   Args:
     prefix: the first bytes of the file, up to PREFIX_BYTES.
     path: the file, for the messages.
-    is_whole: `prefix` is all there is. Then a compressed file that ends too early is found here
-      for certain; in a larger one, TensorFlow takes a cut right behind a record for the end.
+    is_whole: `prefix` is all there is. Then a file that ends too early is found here, which
+      matters where TensorFlow says nothing: it takes a cut in a record's header for the end.
 
   Returns:
     "GZIP", "ZLIB" or "", as `tf.data.TFRecordDataset` takes it.
@@ -40,12 +41,14 @@ def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
   if not prefix:
     raise DataError(f"{path}: the file is empty (0 bytes); remove it or write it again")
   if is_record_header(prefix[:HEADER_BYTES]):
+    if is_whole and _ends_in_header(prefix):
+      raise _cut_short(path, "TFRecord")
     return ""
   for compression, window_bits in _WINDOW_BITS.items():
     start, is_complete = _decompress_start(prefix, window_bits)
     if is_record_header(start):
       if is_whole and not _is_complete(prefix, compression):
-        raise _cut_short(path, compression)
+        raise _cut_short(path, compression.lower())
       return compression
     if is_complete and not start:
       raise DataError(
@@ -53,7 +56,7 @@ def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
       )
     is_cut_short = len(start) < HEADER_BYTES and not is_complete
     if is_cut_short and compression == "GZIP" and prefix.startswith(_GZIP_MAGIC):
-      raise _cut_short(path, compression)
+      raise _cut_short(path, compression.lower())
   raise DataError(
     f"{path}: no TFRecord file, or damaged in its first bytes: neither plain, gzip nor zlib "
     f"content begins with a record header (found bytes {prefix[:HEADER_BYTES].hex()}). Write it "
@@ -61,10 +64,8 @@ def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
   )
 
 
-def _cut_short(path: str, compression: str) -> DataError:
-  return DataError(
-    f"{path}: the {compression.lower()} file is cut short or damaged; write it again or remove it"
-  )
+def _cut_short(path: str, kind: str) -> DataError:
+  return DataError(f"{path}: the {kind} file is cut short or damaged; write it again or remove it")
 
 
 def is_record_header(header: bytes) -> bool:
@@ -87,6 +88,14 @@ def masked_crc_32c(data: bytes) -> int:
       crc = (crc >> 1) ^ (_CRC_32C_POLYNOMIAL if crc & 1 else 0)
   crc ^= 0xFFFFFFFF
   return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _ends_in_header(content: bytes) -> bool:
+  position = 0
+  while len(content) - position >= HEADER_BYTES:
+    (length,) = struct.unpack_from("<Q", content, position)
+    position += HEADER_BYTES + length + CHECKSUM_BYTES
+  return position < len(content)
 
 
 def _decompress_start(prefix: bytes, window_bits: int) -> tuple[bytes, bool]:

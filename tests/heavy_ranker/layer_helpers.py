@@ -32,7 +32,7 @@ def run(layer, inputs, **kwargs):
   assign(layer, before)
 
   spec = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), inputs)
-  function = tf.function(lambda x: layer(x, **kwargs), input_signature=[spec])
+  function = tf.function(lambda x: layer(x, **kwargs), input_signature=[spec], autograph=False)
   graph = function(inputs)
   assert graph.dtype == eager.dtype == tf.float32
   assert graph.shape == eager.shape
@@ -52,7 +52,7 @@ def run_function(function, values):
   values = tf.convert_to_tensor(values)
   eager = function(values)
   spec = tf.TensorSpec([None, *values.shape[1:]], values.dtype)
-  graph = tf.function(function, input_signature=[spec])(values)
+  graph = tf.function(function, input_signature=[spec], autograph=False)(values)
   assert graph.dtype == eager.dtype == values.dtype
   assert graph.shape == eager.shape == values.shape
   np.testing.assert_allclose(graph, eager, rtol=1e-6)

@@ -42,9 +42,12 @@ def twin(model, config, inputs):
   """The whole model in NumPy, with the model's weights."""
   section = config.model
   featurization = model.get_layer("featurization")
-  dense = [inputs[name] for name in ("continuous", *section.featurization_config.feature_names_to_concat)]
+  dense = [
+    inputs[name] for name in ("continuous", *section.featurization_config.feature_names_to_concat)
+  ]
   norms = [
-    layer_helpers.norm_weights(norm) for norm in (featurization.batch_norm, featurization.layer_norm)
+    layer_helpers.norm_weights(norm)
+    for norm in (featurization.batch_norm, featurization.layer_norm)
   ]
   parts = [numpy_twins.double_norm_log(dense, *norms, clip_magnitude=5.0, epsilon=0.0)]
   for name in ("user_embedding", "user_eng_embedding", "author_embedding"):
@@ -90,7 +93,7 @@ def test_equals_numpy(multi_task_type):
 def test_a_function_of_unknown_batch_size_gives_what_eager_gives(multi_task_type):
   model, inputs = make(sharing_config(multi_task_type)), make_inputs()
   spec = {name: tf.TensorSpec([None, width]) for name, width in example_config.WIDTHS.items()}
-  function = tf.function(lambda x: model(x), input_signature=[spec])
+  function = tf.function(lambda x: model(x), input_signature=[spec], autograph=False)
   eager, graph = model(inputs), function(inputs)
   for name in OUTPUTS:
     np.testing.assert_allclose(graph[name], eager[name], rtol=1e-5, atol=1e-6)

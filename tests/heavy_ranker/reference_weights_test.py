@@ -52,7 +52,11 @@ def arrays_fixture():
   linear("_backbone._dense_layers.layers.0", 4, 6)
   norm("_backbone._dense_layers.layers.1", 6, running=True)
   linear("_backbone._dense_layers.layers.4", 6, 7)
-  for task, step, affine in (("likes", 3, False), ("area__replies", 3, False), ("area__reports", 4, True)):
+  for task, step, affine in (
+    ("likes", 3, False),
+    ("area__replies", 3, False),
+    ("area__reports", 4, True),
+  ):
     for index, (inputs, outputs) in enumerate(((7, 5), (5, 3), (3, 1))):
       linear(f"_towers.{task}.layers.{index * step}", inputs, outputs)
       if outputs > 1:
@@ -94,7 +98,10 @@ def test_loads_every_weight_and_running_statistic(model, arrays):
     (reports.batch_norms[1].moving_variance, f"{REPORTS}.5.running_var"),
     (affine_map.scale, "_affine_maps.area__replies.weight"),
     (affine_map.bias, "_affine_maps.area__replies.bias"),
-    (model.get_layer("author_embedding_norm").layer_norm.gamma, "_author_embedding_layer_norm.weight"),
+    (
+      model.get_layer("author_embedding_norm").layer_norm.gamma,
+      "_author_embedding_layer_norm.weight",
+    ),
   ):
     np.testing.assert_array_equal(variable.numpy(), arrays[name].T, err_msg=name)
 
@@ -117,7 +124,11 @@ def test_ignores_what_is_no_weight(model, arrays):
 
 def test_names_every_array_that_does_not_fit_and_changes_nothing(model, arrays):
   before = values_of(model)
-  missing = [f"{BLOCK}._hidden_layer.weight", "_affine_maps.area__replies.bias", f"{REPORTS}.5.running_var"]
+  missing = [
+    f"{BLOCK}._hidden_layer.weight",
+    "_affine_maps.area__replies.bias",
+    f"{REPORTS}.5.running_var",
+  ]
   for name in missing:
     del arrays[name]
   arrays["_towers.unknown.layers.0.weight"] = np.zeros([1, 7])

@@ -53,7 +53,9 @@ def _feature(values: object) -> tf.train.Feature:
   return tf.train.Feature(float_list=tf.train.FloatList(value=array))
 
 
-def write_records(folder: Path, num_examples: int = 120, num_shards: int = 3, seed: int = 0) -> Path:
+def write_records(
+  folder: Path, num_examples: int = 120, num_shards: int = 3, seed: int = 0
+) -> Path:
   """Writes gzip shards and returns the glob that matches them."""
   folder.mkdir(parents=True, exist_ok=True)
   generator = np.random.default_rng(seed)

@@ -64,8 +64,8 @@ def test_a_flipped_bit(tmp_path, position, number):
   [
     (12, 0),
     (RECORD_BYTES - 1, 0),
-    (RECORD_BYTES + 5, 1),
-    (len(GOOD) - LAST_RECORD_BYTES + 1, 9),
+    (RECORD_BYTES + 12, 1),
+    (len(GOOD) - LAST_RECORD_BYTES + 12, 9),
     (len(GOOD) - 1, 9),
   ],
 )

@@ -72,6 +72,18 @@ def test_no_record(compress):
   assert "holds no record" in complaint(compress(b""))
 
 
+@pytest.mark.parametrize("n_bytes", range(1, 12))
+def test_a_cut_in_a_header_is_found(n_bytes):
+  one = record_files.plain_bytes([record_files.record(0)])
+  assert "TFRecord file is cut short or damaged" in complaint(one + one[:n_bytes])
+  assert record_format.compression_of(one + one[:n_bytes], "x", False) == ""
+
+
+def test_other_cuts_of_a_plain_file_are_left_to_tensorflow():
+  for size in (12, 100, len(PLAIN) - 4, len(PLAIN) - 1):
+    assert record_format.compression_of(PLAIN[:size], "x", True) == ""
+
+
 @pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
 @given(data=st.data())
 @settings(max_examples=50, deadline=None)

@@ -97,7 +97,7 @@ def test_a_function_gives_what_eager_gives():
   eager = run(Adam(schedule(RAMP)), value, gradients)
   optimizer, variable = Adam(schedule(RAMP)), tf.Variable(value)
 
-  @tf.function
+  @tf.function(autograph=False)
   def update(gradient):
     optimizer.apply_gradients([(gradient, variable)])
 

@@ -112,7 +112,9 @@ def updates_fixture():
   history = []
   for update in range(1, 1 + golden.facts["n_updates"]):
     model.train_step(golden.batch(f"batch{update}", tasks))
-    history.append({name: x.numpy().T if flip else x.numpy() for name, (x, flip) in variables.items()})
+    history.append(
+      {name: x.numpy().T if flip else x.numpy() for name, (x, flip) in variables.items()}
+    )
   return golden, history
 
 

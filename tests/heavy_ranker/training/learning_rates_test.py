@@ -78,7 +78,7 @@ PIECES = {
 @pytest.mark.parametrize("config", [{"constant": 0.5}, RAMP, COSINE, PIECES], ids=lambda x: [*x][0])
 def test_works_in_a_function_for_every_dtype_of_the_step(config):
   schedule = make(config)
-  function = tf.function(schedule)
+  function = tf.function(schedule, autograph=False)
   for dtype in (tf.int64, tf.int32, tf.float32):
     for step in range(8):
       rate = function(tf.constant(step, dtype))
@@ -101,7 +101,9 @@ def test_steps_beyond_float32_still_count():
 
 def test_ramps_start_at_0_and_the_cosine_ends_for_good():
   assert float(make(RAMP)(0)) == float(make(COSINE)(0)) == 0.0
-  np.testing.assert_allclose([make(COSINE)(step) for step in (2, 4, 6, 7, 10**9)], [0.3, 0.2, 0.1, 0.1, 0.1], rtol=1e-6)
+  np.testing.assert_allclose(
+    [make(COSINE)(step) for step in (2, 4, 6, 7, 10**9)], [0.3, 0.2, 0.1, 0.1, 0.1], rtol=1e-6
+  )
 
 
 def test_a_boundary_belongs_to_the_value_after_it():

@@ -122,8 +122,8 @@ def test_training_is_repeatable_dropout_included(batch):
 
 
 def test_a_function_trains_as_eager_does(batch):
-  step = tf.function(make().train_step)
-  eager = make()
+  model, eager = make(), make()
+  step = tf.function(model.train_step, autograph=False)
   for _ in range(3):
     np.testing.assert_allclose(
       step(batch)["task_losses"], eager.train_step(batch)["task_losses"], rtol=1e-3
@@ -131,6 +131,6 @@ def test_a_function_trains_as_eager_does(batch):
 
 
 def test_training_lowers_the_loss(batch):
-  model = make(("optimizer", {"single_task_learning_rate": {"constant": 0.02}}))
-  losses = [float(model.train_step(batch)["loss"]) for _ in range(30)]
+  model = make(("optimizer", {"single_task_learning_rate": {"constant": 0.03}}))
+  losses = [float(model.train_step(batch)["loss"]) for _ in range(20)]
   assert np.mean(losses[-5:]) < 0.5 * losses[0]

@@ -41,7 +41,7 @@ def test_losses(results):
   np.testing.assert_allclose(one[:, 0], one[:, 1:].mean(axis=1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind, count", [("gradients", 49), ("weights", 62)])
+@pytest.mark.parametrize("kind, count", [("gradients", 54), ("weights", 70)])
 def test_gradients_and_weights_with_running_statistics(results, kind, count):
   one, two = section(results, f"one/{kind}"), section(results, f"two/{kind}")
   assert one.keys() == two.keys()
@@ -95,7 +95,7 @@ def test_apart_each_replica_normalizes_its_part_and_the_running_statistics_are_t
   np.testing.assert_allclose(found["variance"], variance, atol=TOLERANCE)
   # The parts lie 4 apart, which their own variances do not see.
   whole = numpy_twins.moved_statistics(inputs, weights, two_replicas.MOMENTUM)[1]
-  assert (variance < whole - 0.5).all()
+  assert (variance < whole - 0.3).all()
 
 
 def test_replicas_draw_dropout_masks_of_their_own_and_count_a_step_once(results):

@@ -65,7 +65,10 @@ def test_makes_exactly_the_steps_asked_for_and_checkpoints_on_the_way(tmp_path):
   history = train(small_config(tmp_path))
   assert [entry["step"] for entry in history] == [1, 2, 3, 4, 5, 6]
   assert set(history[0]) == {
-    "step", "loss", "examples_per_second", *(f"loss/{task}" for task in TASKS)
+    "step",
+    "loss",
+    "examples_per_second",
+    *(f"loss/{task}" for task in TASKS),
   }
   folder = tmp_path / "run" / "checkpoints"
   assert sorted(path.name for path in folder.glob("*.index")) == ["step-4.index", "step-6.index"]
@@ -128,7 +131,9 @@ def test_log_can_be_grepped_and_tensorboard_has_every_scalar(tmp_path):
 def test_the_loss_falls_on_data_that_can_be_learned(tmp_path):
   history = train(
     small_config(
-      tmp_path, "training.num_train_steps=120", "train_data.global_batch_size=60",
+      tmp_path,
+      "training.num_train_steps=120",
+      "train_data.global_batch_size=60",
       "training.checkpoint_every_n=1000",
     )
   )

@@ -5,6 +5,9 @@ A program of its own, since TensorFlow takes the number of logical devices only 
 
 import sys
 
+import heavy_ranker  # noqa: F401 - before TensorFlow, whose environment it settles.
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 
@@ -64,25 +67,22 @@ def train(strategy, synchronized):
 
   def gradients(batch):
     with tf.GradientTape() as tape:
-      loss = model.compute_loss(part_of(batch), training=False)
+      loss = model.compute_loss(part_of(batch), training=True)
     found = tape.gradient(loss, ranker.trainable_variables)
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, found)
 
-  @tf.function
   def step(batch):
+    # Not as a function: compiling takes longer than these few steps.
     parts = strategy.run(lambda: model.train_step(part_of(batch)))
-    return strategy.reduce("SUM", parts["loss"], axis=None), strategy.reduce(
-      "SUM", parts["task_losses"], axis=None
-    )
+    return [strategy.reduce("SUM", parts[name], axis=None) for name in ("loss", "task_losses")]
 
   results, losses = {}, []
   for batch in batches():
     if not losses:
-      first = strategy.experimental_local_results(
-        tf.function(lambda batch: strategy.run(gradients, args=(batch,)))(batch)
-      )
-      for variable, gradient in zip(ranker.trainable_variables, first[0]):
+      found = strategy.run(gradients, args=(batch,))
+      for variable, gradient in zip(ranker.trainable_variables, found):
+        gradient = strategy.experimental_local_results(gradient)[0]
         results[f"gradients/{variable.name}"] = gradient.numpy()
     loss, task_losses = step(batch)
     losses.append([loss.numpy(), *task_losses.numpy()])
@@ -111,7 +111,7 @@ def normalize(strategy, synchronized):
 
   outputs, gradient = (
     np.concatenate([x.numpy() for x in strategy.experimental_local_results(value)])
-    for value in tf.function(lambda: strategy.run(run))()
+    for value in tf.function(lambda: strategy.run(run), autograph=False)()
   )
   return {
     "outputs": outputs,
@@ -125,10 +125,12 @@ def drop(strategy):
   with strategy.scope():
     layer = Dropout(0.5, seed=3)
     layer.build([None, 100])
-  function = tf.function(lambda: strategy.run(lambda: layer(tf.ones([2, 100]), training=True)))
-  masks = [
-    [x.numpy() for x in strategy.experimental_local_results(function())] for _ in range(2)
-  ]
+
+  def run():
+    return layer(tf.ones([2, 100]), training=True)
+
+  function = tf.function(lambda: strategy.run(run), autograph=False)
+  masks = [[x.numpy() for x in strategy.experimental_local_results(function())] for _ in range(2)]
   return {"masks": np.array(masks), "calls": layer.calls.numpy()}
 
 
