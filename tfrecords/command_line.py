@@ -77,12 +77,18 @@ def run(command: Callable[[], None], description: str) -> None:
       sys.exit(130)
 
   sys.modules["__main__"].__doc__ = description
+  for flag in (_CONFIG_PATH, _SET):  # `--help` lists the main module's flags alone.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag.name])
   app.run(main, flags_parser=_parse_flags)
 
 
 def _parse_flags(arguments: Sequence[str]) -> Sequence[str]:
   try:
     return flags.FLAGS(list(arguments))
+  except (
+    SystemExit
+  ):  # Only --help and its like end here, with 1, although they did what they should.
+    sys.exit(0)
   except flags.Error as error:
     print(f"error: {error} (see --help)", file=sys.stderr)
     sys.exit(ConfigError.exit_code)

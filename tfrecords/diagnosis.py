@@ -12,12 +12,14 @@ from typing import Callable, Optional, Union
 
 import tensorflow as tf
 
+from tfrecords import parsing
 from tfrecords.errors import DataError
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 from tfrecords.shards import Shard
 
 _RECORD = re.compile(r"\brecord#(\d+):(\d+)\b")
-_NOT_AN_EXAMPLE = "Could not parse example input"
+# What TensorFlow says of a record that it cannot parse, without its name.
+_UNPARSABLE = ("Could not parse example input", "Unsupported datatype")
 _GRAPH_NODE = re.compile(r"\{\{.*?\}\}")
 _RECORDS_PARSED_TOGETHER = 256
 
@@ -56,6 +58,7 @@ class Explained:
     shards: the files being read; only looked at after a failure.
     features: what is parsed, by name inside the model; labels included.
     labels: those of them that have to be 0 or 1.
+    missing_labels: "zero" when a label may be missing.
     key: the data section's path in the configuration, for the messages.
   """
 
@@ -64,11 +67,14 @@ class Explained:
     shards: Sequence[Shard],
     features: Mapping[str, Feature],
     labels: Sequence[str] = (),
+    missing_labels: str = "error",
     key: str = "train_data",
   ):
     self._shards = shards
     self._features = features
+    self._parse = parsing.make_parser(features)
     self._labels = frozenset(labels)
+    self._missing_labels = missing_labels
     self._key = key
 
   def __enter__(self) -> "Explained":
@@ -89,11 +95,11 @@ class Explained:
   def _explain(self, error: _ReadingError) -> Optional[str]:
     """Returns the message for the user, or None when the error is not about data."""
     text = _text(error)
-    if _NOT_AN_EXAMPLE in text:
-      return self._first(_unparsable) or f"{self._key}: a record is {_NO_EXAMPLE}"
+    if any(words in text for words in _UNPARSABLE):
+      return self._first_unparsable() or f"{self._key}: a record is {_NO_EXAMPLE}"
     record = _RECORD.search(text)
     if record:
-      return self._explain_record(int(record.group(1)), int(record.group(2)), text)
+      return self._explain_record(int(record.group(1)), int(record.group(2)), _detail(text))
     if isinstance(error, tf.errors.DataLossError):
       return self._first(_damage) or (
         f"{self._key}: reading failed ({_detail(text)}), but every file can be read now; try again"
@@ -105,7 +111,28 @@ class Explained:
   def _first(self, problem_of: Callable[[Shard], Optional[str]]) -> Optional[str]:
     return next(filter(None, map(problem_of, self._shards)), None)
 
-  def _explain_record(self, file_number: int, position: int, text: str) -> str:
+  def _first_unparsable(self) -> Optional[str]:
+    for number, shard in enumerate(self._shards):
+      position = 0
+      try:
+        for records in _read(shard).batch(_RECORDS_PARSED_TOGETHER):
+          size = 0 if self._can_parse(records) else len(records)
+          bad = [row for row in range(size) if not self._can_parse(records[row : row + 1])]
+          if bad:
+            return self._explain_record(number, position + bad[0], _NO_EXAMPLE)
+          position += len(records)
+      except tf.errors.OpError:
+        return _damage(shard)
+    return None
+
+  def _can_parse(self, records: tf.Tensor) -> bool:
+    try:
+      self._parse(records, tf.zeros_like(records))
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+      return False
+    return True
+
+  def _explain_record(self, file_number: int, position: int, otherwise: str) -> str:
     shard = self._shards[file_number]
     place = f"{shard.path}: record {position}"
     try:
@@ -117,7 +144,7 @@ class Explained:
       problem = self._problem_of(feature, example)
       if problem:
         return f"{place}: {problem}"
-    return f"{place}: {_detail(text)}"
+    return f"{place}: {otherwise}"
 
   def _problem_of(self, feature: Feature, example: tf.train.Example) -> Optional[str]:
     is_label = feature.name in self._labels
@@ -127,7 +154,7 @@ class Explained:
     if feature.record_name in found:
       kind = found[feature.record_name].WhichOneof("kind")
     if kind is None:
-      return self._missing(what) if is_label else None
+      return self._missing(what) if is_label and self._missing_labels == "error" else None
     if kind != feature.dtype:
       return f"{what} holds {kind}, allowed: {feature.dtype}. {_MEND_RECORD}"
     values = getattr(found[feature.record_name], kind).value
@@ -170,27 +197,6 @@ def _damage(shard: Shard) -> Optional[str]:
       "again or remove it"
     )
   return None
-
-
-def _unparsable(shard: Shard) -> Optional[str]:
-  position = 0
-  try:
-    for records in _read(shard).batch(_RECORDS_PARSED_TOGETHER):
-      if not _can_be_parsed(records):
-        position += next(i for i in range(len(records)) if not _can_be_parsed(records[i : i + 1]))
-        return f"{shard.path}: record {position}: {_NO_EXAMPLE}"
-      position += len(records)
-  except tf.errors.OpError:
-    return _damage(shard)
-  return None
-
-
-def _can_be_parsed(records: tf.Tensor) -> bool:
-  try:
-    tf.io.parse_example(records, {"any": tf.io.VarLenFeature(tf.int64)})
-  except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
-    return _NOT_AN_EXAMPLE not in _text(error)
-  return True
 
 
 def _unopenable(shard: Shard) -> Optional[str]:

@@ -69,7 +69,9 @@ class InputPipeline:
 
   def explained(self) -> diagnosis.Explained:
     """Returns a context in which reading errors become DataErrors that name file and record."""
-    return diagnosis.Explained(self.shards, self._features, self._tasks, self._key)
+    return diagnosis.Explained(
+      self.shards, self._features, self._tasks, self._config.missing_labels, self._key
+    )
 
   def _check_batch_size(self) -> None:
     size = self._config.global_batch_size

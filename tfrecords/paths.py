@@ -28,9 +28,10 @@ def resolve(path: str, key: str) -> str:
   unset = _VARIABLE.search(path)
   if unset:
     name = unset.group(1).strip("{}")
+    way_out = f"{key}=PATH" if key.startswith("--") else f"--set {key}=PATH"
     raise ConfigError(
       f"{key}: {path!r} needs the environment variable {name}, which is not set. Set it, or give "
-      f"the path with --set {key}=PATH"
+      f"the path with {way_out}"
     )
   scheme = _SCHEME.match(path)
   if scheme is None:

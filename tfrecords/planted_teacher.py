@@ -8,7 +8,7 @@ follow and engagement embeddings:
     f_4 = standardize(tanh(f_1 f_2))         an interaction
     f_5 = c1,  f_6 = c2                      the match of user and author
     o_t = standardize(sum_j v_tj s_j)        a task's own term, over 4 features
-    z_t = standardize(a_t * sum_k l_tk f_k + 0.2 |l_t| o_t)
+    z_t = standardize(a_t * sum_k l_tk f_k + 0.15 |l_t| o_t)
     logit_t = b_t + 1.8 z_t,   probability_t = 1 / (1 + exp(-logit_t))
 
 The six f are shared by all tasks: a_t is -1 for the negative engagements (less of it, report) and
@@ -50,7 +50,7 @@ NEGATIVE_TASKS = (
 )
 
 _LOGIT_DEVIATION = 1.8
-_OWN_TERM = 0.2
+_OWN_TERM = 0.15
 _N_LINEAR_FACTORS = 3
 _FEATURES_A_FACTOR = 8
 _FEATURES_A_TASK = 4

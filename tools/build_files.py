@@ -11,7 +11,9 @@ One target a file, named after it, with the imports as its deps:
   What it imports at once from its own package stands below it instead.
 * What an `__init__.py` imports in functions, or names in strings ("heavy_ranker.model"), is its
   lazy public API: `py_library(name = PACKAGE)` is `__init__` and all that. `import PACKAGE` means
-  this target outside of the package and in its commands, and `:__init__` in its other modules.
+  this target outside of the package and in its commands, and `:__init__` in its other modules and
+  where the name is not used. `from PACKAGE import NAME` means the module that has it, if the
+  `__init__.py` has a dictionary that says which.
 * `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it. In a test, a string
   that is a module's full name counts as an import: `[sys.executable, "-m", "heavy_ranker.train"]`.
 * `sources` is all Python and BUILD files of the folder and below, for checks of the whole.
@@ -189,7 +191,10 @@ def _labels(graph: DependencyGraph, target: Target) -> list[str]:
 def _label(graph: DependencyGraph, target: Target, folder: str) -> str:
   """The target's name in the BUILD file of a folder."""
   own_folder = graph.sources[target.module].folder
-  return f"{'' if own_folder == folder else '//' + own_folder}:{_name(graph, target)}"
+  name = _name(graph, target)
+  if own_folder == folder:
+    return f":{name}"
+  return f"//{own_folder}" + (f":{name}" if name != os.path.basename(own_folder) else "")
 
 
 def _name(graph: DependencyGraph, target: Target) -> str:

@@ -130,22 +130,34 @@ class DependencyGraph:
     names = [".".join([*parts[:end], "conftest"]) for end in range(1, len(parts) + 1)]
     return [name for name in names if name in self.sources]
 
-  def _resolve(self, found: Import, importer: Source) -> Optional[Target]:
-    """The target an import stands for; None for the importer itself and for bare folders."""
-    submodule = f"{found.module}.{found.name}"
-    module = submodule if submodule in self.sources else found.module
-    name = None if module == submodule else found.name
+  def _resolve(self, found: Import, importer: Source) -> set[Target]:
+    """The targets an import stands for; none for the importer itself and for bare folders."""
+    module, name = found.module, found.name
+    provider = self._provider(module, name)
+    if provider:
+      return {Target(module), *self._resolve(Import(provider, name, found.line), importer)}
+    if f"{module}.{name}" in self.sources:
+      module, name = f"{module}.{name}", None
     if module not in self.sources:
       if not any(known.startswith(module + ".") for known in self.sources):
         self._add_problem(f"{importer.path}:{found.line}: there is no module {module}")
-      return None
+      return set()
     if module == importer.module:
-      return None
+      return set()
     if module not in self.apis or name in self.sources[module].names:
-      return Target(module)
-    # Inside of the package, `import package` is for its side effects; the API would be a ring.
+      return {Target(module)}
+    # Inside of the package, too, importing it is for what this does; the API would be a ring.
     is_inside = importer.module.startswith(module + ".") and not importer.is_main
-    return Target(module, is_api=name is not None or not is_inside)
+    is_for_effect = name is None and (is_inside or module in importer.unused)
+    return {Target(module, is_api=not is_for_effect)}
+
+  def _provider(self, module: str, name: Optional[str]) -> Optional[str]:
+    """The module that a package loads a name of its lazy public API from, if it says so."""
+    if module not in self.apis or name not in self.sources[module].providers:
+      return None
+    provider = self.sources[module].providers[name]
+    provider = module + provider if provider.startswith(".") else provider
+    return provider if provider in self.sources else None
 
   @functools.cache  # noqa: B019
   def _stated_deps(self, target: Target) -> frozenset[Target]:
@@ -155,12 +167,12 @@ class DependencyGraph:
       imports += source.lazy
     if target.is_api or source.is_test:
       imports += self._mentions(source)
-    deps = {self._resolve(found, source) for found in self._own(imports)}
+    deps = set().union(*(self._resolve(found, source) for found in self._own(imports)))
     if source.is_test:
       deps |= {Target(name) for name in self._conftests(source)}
     if target.is_api:
       deps.add(Target(source.module))
-    return frozenset(deps - {None, target})
+    return frozenset(deps - {target})
 
   def _is_below(self, target: Target, package: str) -> bool:
     return not target.is_api and target.module in self._modules_below(package)

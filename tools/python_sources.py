@@ -31,7 +31,9 @@ class Source:
     is_main: whether it can be run.
     eager: what importing it imports.
     lazy: what its functions import.
+    unused: modules it imports and does not use, for what importing them does.
     names: what it defines itself, other than by importing it.
+    providers: the texts by text of its dictionaries, such as a module's by a lazy name's.
     strings: its string constants with a dot in them.
     settings: its BAZEL_... constants.
   """
@@ -42,7 +44,9 @@ class Source:
   is_main: bool
   eager: tuple[Import, ...]
   lazy: tuple[Import, ...]
+  unused: frozenset[str]
   names: frozenset[str]
+  providers: dict[str, str]
   strings: frozenset[str]
   settings: Settings
 
@@ -121,7 +125,9 @@ def read(root: pathlib.Path, path: str) -> Source:
     is_main=any(map(_is_main_guard, tree.body)),
     eager=tuple(found for in_function, found in imports if not in_function),
     lazy=tuple(found for in_function, found in imports if in_function),
+    unused=frozenset(_unused_modules(tree)),
     names=frozenset(_own_names(tree)),
+    providers=dict(_pairs_of_strings(tree)),
     strings=frozenset(_dotted_strings(tree)),
     settings=_settings(tree),
   )
@@ -166,6 +172,23 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[str, Optional[ast.expr]]]:
       for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
         if isinstance(target, ast.Name):
           yield target.id, node.value
+
+
+def _unused_modules(tree: ast.Module) -> Iterator[str]:
+  used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+  for node in ast.walk(tree):
+    for alias in node.names if isinstance(node, ast.Import) else []:
+      if (alias.asname or alias.name.split(".")[0]) not in used:
+        yield alias.name
+
+
+def _pairs_of_strings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Dict):
+      for pair in zip(node.keys, node.values):
+        texts = [part.value for part in pair if isinstance(part, ast.Constant)]
+        if len(texts) == 2 and all(isinstance(text, str) for text in texts):
+          yield texts[0], texts[1]
 
 
 def _dotted_strings(tree: ast.Module) -> Iterator[str]:

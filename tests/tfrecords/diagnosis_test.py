@@ -124,6 +124,15 @@ def test_a_record_that_is_no_example(tmp_path, serialized):
   )
 
 
+def test_a_feature_of_an_unknown_kind(tmp_path):
+  strange = record(2).replace(b"\n\tcont_vals\x12\x18\x12", b"\n\tcont_vals\x12\x18\x22")
+  assert strange != record(2)
+  message = read_content(tmp_path, record_files.plain_bytes([record(0), record(1), strange]))
+  assert message == (
+    f"{tmp_path}/part-0.tfrecord: record 2: no tf.Example; write the file again or remove it"
+  )
+
+
 @pytest.mark.parametrize(
   "changes, words",
   [
@@ -153,6 +162,13 @@ def test_a_record_unlike_the_schema(tmp_path, changes, words):
   message = complaint(make_pipeline(tmp_path))
   assert message.startswith(f"{tmp_path}/part-1.tfrecord: record 2: {words}")
   assert "Write the file again" in message
+
+
+def test_a_label_that_may_be_missing_is_not_blamed(tmp_path):
+  bad = record(1, is_liked=None, is_replied=[3])
+  record_files.write_shard(tmp_path / "a.tfrecord", [record(0), bad])
+  message = complaint(make_pipeline(tmp_path, missing_labels="zero"))
+  assert message.startswith(f"{tmp_path}/a.tfrecord: record 1: label 'is_replied' is 3, allowed")
 
 
 def test_an_empty_record_lacks_its_labels(tmp_path):

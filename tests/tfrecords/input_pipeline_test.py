@@ -198,9 +198,7 @@ def test_the_order_of_training_is_pinned(tmp_path, make):
 def test_every_run_has_the_same_order(tmp_path, make):
   record_files.write_shards(tmp_path, [5, 5, 2])
   options = {"examples_shuffle_buffer_size": 4, "shuffle_seed": 3}
-  pipeline = make("train", **options)
-  first = take_ids(pipeline, 9)
-  assert take_ids(pipeline, 9) == first
+  first = take_ids(make("train", **options), 9)
   assert take_ids(make("train", **options), 9) == first
   assert take_ids(make("train", map_num_parallel_calls=1, **options), 9) == first
 
@@ -291,21 +289,25 @@ def test_make_dataset(tmp_path):
 # Checkpoints of the position.
 
 
-@pytest.mark.parametrize("stop", [0, 1, 4, 5, 11])
 @pytest.mark.parametrize("buffer", [0, 6, 40])
-def test_reading_continues_from_a_checkpoint(tmp_path, make, stop, buffer):
+def test_reading_continues_from_a_checkpoint(tmp_path, make, buffer):
   (tmp_path / "data").mkdir()
   record_files.write_shards(tmp_path / "data", [5, 4, 6], "GZIP")
   options = {"inputs": str(tmp_path / "data" / "*"), "examples_shuffle_buffer_size": buffer}
   uninterrupted = take_ids(make("train", **options), 25)
-  iterator = iter(make("train", **options).dataset)
-  assert author_ids(itertools.islice(iterator, stop)) == uninterrupted[:stop]
-  path = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / "checkpoint"))
-  next(iterator)  # What is read after saving makes no difference.
 
-  resumed = iter(make("train", **options).dataset)
-  tf.train.Checkpoint(iterator=resumed).restore(path).assert_consumed()
-  assert author_ids(itertools.islice(resumed, 25 - stop)) == uninterrupted[stop:]
+  iterator = iter(make("train", **options).dataset)
+  checkpoint = tf.train.Checkpoint(iterator=iterator)
+  stops = {}
+  for position in range(12):
+    if position in (0, 1, 4, 11):
+      stops[position] = checkpoint.save(str(tmp_path / "checkpoint"))
+    assert author_ids([next(iterator)]) == [uninterrupted[position]]
+
+  for position, path in stops.items():
+    resumed = iter(make("train", **options).dataset)
+    tf.train.Checkpoint(iterator=resumed).restore(path).expect_partial()
+    assert author_ids(itertools.islice(resumed, 25 - position)) == uninterrupted[position:]
 
 
 # What cannot be used.

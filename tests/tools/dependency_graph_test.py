@@ -76,7 +76,7 @@ def test_package_that_imports_a_whole_subpackage_at_once(deps):
 _LAZY = {
   "a/__init__.py": """
     VERSION = 1
-    _WHERE = {"build": "a.model", "config": ".config"}
+    _WHERE = {"build": "a.model", "Config": ".config", "run": "a.training.loop"}
     def train(config):
       from a.training import loop
       return loop.run(config)
@@ -87,11 +87,16 @@ _LAZY = {
   "a/config.py": "",
   "a/training/__init__.py": "",
   "a/training/loop.py": "from a import model",
+  "a/run.py": "from a.training import loop",
   "a/main.py": "import a\nif __name__ == '__main__':\n  a.build()",
   "b/__init__.py": "",
-  "b/x.py": "import a",
-  "b/y.py": "from a import build",
-  "b/z.py": "from a import VERSION",
+  "b/api.py": "import a\na.build()",
+  "b/build.py": "from a import build",
+  "b/config.py": "from a import Config",
+  "b/run.py": "from a import run",
+  "b/unmapped.py": "from a import other",
+  "b/version.py": "from a import VERSION",
+  "b/side_effect.py": "import a",
 }
 
 
@@ -101,9 +106,13 @@ def test_lazy_public_api_is_a_target_of_its_own(deps):
   assert of("a!") == {"a", "a.model", "a.config", "a.training.loop"}
   assert of("a.model") == {"a"}
   assert of("a.main") == {"a!", "a"}
-  assert of("b.x") == {"a!", "b"}
-  assert of("b.y") == {"a!", "b"}
-  assert of("b.z") == {"a", "b"}
+  assert of("b.api") == {"a!", "b"}
+  assert of("b.build") == {"a.model", "a", "b"}
+  assert of("b.config") == {"a.config", "a", "b"}
+  assert of("b.run") == {"a.training.loop", "a", "b"}, "the public name hides the file a/run.py"
+  assert of("b.unmapped") == {"a!", "b"}, "what no dictionary has may come from anywhere"
+  assert of("b.version") == {"a", "b"}
+  assert of("b.side_effect") == {"a", "b"}
   assert not of.graph.find_ring()
 
 

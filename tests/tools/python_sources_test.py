@@ -79,6 +79,16 @@ def test_what_a_file_says_of_itself(repository):
   assert source.settings == {"BAZEL_DATA": ["//configs:all"], "BAZEL_SIZE": "large"}
 
 
+def test_imports_for_their_effects_alone(repository):
+  source = _read(repository, "import a\nimport b.c\nimport d as e\nimport f.g\nprint(b.c, e)\n")
+  assert source.unused == {"a", "f.g"}
+
+
+def test_where_a_dictionary_says_names_are(repository):
+  source = _read(repository, "_HOME_OF = {'name': 'pkg.module', 'number': 1, **other}\n")
+  assert source.providers == {"name": "pkg.module"}
+
+
 def test_settings_are_literals(repository):
   with pytest.raises(ValueError):
     _read(repository, "BAZEL_SIZE = size()\n")
