@@ -1,6 +1,7 @@
 """Probabilities of sampled data -> probabilities of all data."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ class SamplingCalibration(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, ratios: Sequence[float], name=None):
+  def __init__(self, ratios: Sequence[float], name: Optional[str] = None):
     super().__init__(name=name)
     self._offsets = np.log(np.asarray(ratios, np.float64)).astype(np.float32)
 

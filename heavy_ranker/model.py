@@ -48,9 +48,7 @@ def build_model(
   require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
   names = input_names(config, widths)
-  inputs = {
-    name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names
-  }
+  inputs = {name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names}
   features = _features(config, inputs)
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, features))

@@ -1,6 +1,7 @@
 """Probabilities -> score: the weighted sum that orders a timeline."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,7 @@ class Score(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, config: ScoreConfig, tasks: Sequence[str], name=None):
+  def __init__(self, config: ScoreConfig, tasks: Sequence[str], name: Optional[str] = None):
     super().__init__(name=name)
     self._squash_epsilon = config.negative_squash_epsilon
     weights = {task: float(config.weight_of(task) or 0.0) for task in tasks}

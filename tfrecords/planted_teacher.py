@@ -101,8 +101,7 @@ class Teacher:
     )
     self._own_weights = np.stack(
       [
-        _sparse_weights(streams(f"own term {task}"), n_evidence, _FEATURES_A_TASK)
-        for task in tasks
+        _sparse_weights(streams(f"own term {task}"), n_evidence, _FEATURES_A_TASK) for task in tasks
       ],
       axis=1,
     )

@@ -68,8 +68,8 @@ class HeavyRankerConfig(StrictModel):
       weights = {self.score.weight_of(task) for task in group if task in self.model.tasks}
       if len(weights) > 1:
         raise inconsistent(
-          f"score.weights: of {', '.join(group)} only the largest probability counts, so they share "
-          f"one weight; found {', '.join(map(str, sorted(weights)))}"
+          f"score.weights: of {', '.join(group)} only the largest probability counts, so they "
+          f"share one weight; found {', '.join(map(str, sorted(weights)))}"
         )
 
 

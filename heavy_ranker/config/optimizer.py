@@ -55,9 +55,7 @@ class PiecewiseConstant(StrictModel):
         "one more than there are boundaries"
       )
     if sorted(set(boundaries)) != boundaries:
-      raise inconsistent(
-        f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps"
-      )
+      raise inconsistent(f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps")
     return self
 
 

@@ -71,7 +71,9 @@ def evaluate_partition(
   positions = {task: tasks.index(task) for task in measured}
   return {
     task: metrics.evaluate_task(
-      columns["probabilities"][:, positions[task]], columns["labels"][task], columns["weights"][task]
+      columns["probabilities"][:, positions[task]],
+      columns["labels"][task],
+      columns["weights"][task],
     )
     for task in measured
   }

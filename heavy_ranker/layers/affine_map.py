@@ -1,5 +1,7 @@
 """A trainable scale and offset on a tower's logit."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -13,7 +15,7 @@ class AffineMap(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, scale: float, bias: float, name=None):
+  def __init__(self, scale: float, bias: float, name: Optional[str] = None):
     super().__init__(name=name)
     self._initial_scale, self._initial_bias = scale, bias
 

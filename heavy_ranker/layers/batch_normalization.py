@@ -1,5 +1,7 @@
 """Batch normalization with the reference's running statistics (arXiv 1502.03167)."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -24,7 +26,13 @@ class BatchNormalization(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, momentum: float, affine: bool = True, synchronized: bool = True, name=None):
+  def __init__(
+    self,
+    momentum: float,
+    affine: bool = True,
+    synchronized: bool = True,
+    name: Optional[str] = None,
+  ):
     super().__init__(name=name)
     self._momentum, self._affine, self._synchronized = momentum, affine, synchronized
 

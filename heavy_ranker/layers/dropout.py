@@ -1,5 +1,7 @@
 """Dropout whose masks depend on seed, step and replica only, so that a resumed run repeats them."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -17,7 +19,7 @@ class Dropout(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, rate: float, seed: int, name=None):
+  def __init__(self, rate: float, seed: int, name: Optional[str] = None):
     super().__init__(name=name)
     self._rate, self._seed = rate, seed
 

@@ -1,5 +1,7 @@
 """Ready-made embeddings on their way into the network."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -17,7 +19,7 @@ class EmbeddingNorm(keras.layers.Layer):
     layer_norm: the normalization, with gamma and beta.
   """
 
-  def __init__(self, name=None):
+  def __init__(self, name: Optional[str] = None):
     super().__init__(name=name)
     self.layer_norm = LayerNormalization(name="layer_norm")
 

@@ -1,5 +1,7 @@
 """Raw feature values -> the network's input (`double_norm_log`)."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -22,7 +24,12 @@ class DoubleNormLog(keras.layers.Layer):
     batch_norm, layer_norm: the two norms, or None.
   """
 
-  def __init__(self, config: DoubleNormLogConfig, synchronize_batch_norm: bool = True, name=None):
+  def __init__(
+    self,
+    config: DoubleNormLogConfig,
+    synchronize_batch_norm: bool = True,
+    name: Optional[str] = None,
+  ):
     super().__init__(name=name)
     batch_norm, layer_norm = config.batch_norm_config, config.layer_norm_config
     self._clip_magnitude = config.clip_magnitude

@@ -1,5 +1,7 @@
 """Layer normalization that stays finite for every row (Ba et al., arXiv 1607.06450)."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -17,7 +19,9 @@ class LayerNormalization(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, epsilon: float = 1e-5, center: bool = True, scale: bool = True, name=None):
+  def __init__(
+    self, epsilon: float = 1e-5, center: bool = True, scale: bool = True, name: Optional[str] = None
+  ):
     super().__init__(name=name)
     self._epsilon, self._center, self._scale = epsilon, center, scale
 

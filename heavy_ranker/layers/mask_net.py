@@ -1,5 +1,7 @@
 """MaskNet: instance-guided masks over the features (Wang et al., arXiv 2102.07619)."""
 
+from typing import Optional
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -21,7 +23,7 @@ class MaskBlock(keras.layers.Layer):
     name: the layer's name.
   """
 
-  def __init__(self, config: MaskBlockConfig, seed: int, name=None):
+  def __init__(self, config: MaskBlockConfig, seed: int, name: Optional[str] = None):
     super().__init__(name=name)
     self._config, self._seed = config, seed
 
@@ -64,7 +66,11 @@ class MaskNet(keras.layers.Layer):
   """
 
   def __init__(
-    self, config: MaskNetConfig, seed: int, synchronize_batch_norm: bool = True, name=None
+    self,
+    config: MaskNetConfig,
+    seed: int,
+    synchronize_batch_norm: bool = True,
+    name: Optional[str] = None,
   ):
     super().__init__(name=name)
     self._use_parallel = config.use_parallel

@@ -28,7 +28,13 @@ class Mlp(keras.layers.Layer):
     batch_norms: what normalizes the output of each dense layer but the last; None without.
   """
 
-  def __init__(self, config: MlpConfig, seed: int, synchronize_batch_norm: bool = True, name=None):
+  def __init__(
+    self,
+    config: MlpConfig,
+    seed: int,
+    synchronize_batch_norm: bool = True,
+    name: Optional[str] = None,
+  ):
     super().__init__(name=name)
     self.config = config
     hidden = range(len(config.layer_sizes) - 1)

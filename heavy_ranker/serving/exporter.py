@@ -83,7 +83,9 @@ def _write(config: HeavyRankerConfig, module: ServingModule, target: str, step: 
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     detail = getattr(error, "message", None) or str(error)
-    raise StorageError(f"{target}: the export cannot be written: {detail.splitlines()[0]}") from None
+    raise StorageError(
+      f"{target}: the export cannot be written: {detail.splitlines()[0]}"
+    ) from None
   finally:
     if tf.io.gfile.exists(unfinished):
       tf.io.gfile.rmtree(unfinished)

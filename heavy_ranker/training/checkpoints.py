@@ -85,7 +85,9 @@ def require_same_architecture(ranker: keras.Model, checkpoint: str) -> None:
       if name.startswith(_PREFIX) and "/.OPTIMIZER_SLOT/" not in name
     }
   wanted = {name: tuple(weight.shape) for name, weight in weights_by_name(ranker).items()}
-  differences = [f"only in the checkpoint: {name} {stored[name]}" for name in stored.keys() - wanted]
+  differences = [
+    f"only in the checkpoint: {name} {stored[name]}" for name in stored.keys() - wanted
+  ]
   differences += [f"only in the model: {name} {wanted[name]}" for name in wanted.keys() - stored]
   differences += [
     f"{name}: checkpoint {stored[name]}, model {wanted[name]}"
@@ -214,6 +216,6 @@ def _reading(checkpoint: str) -> Iterator[None]:
   except (tf.errors.OpError, ValueError, AssertionError) as error:
     detail = (getattr(error, "message", None) or str(error)).splitlines()[0]
     raise CheckpointError(
-      f"{checkpoint}: the checkpoint cannot be restored: {detail}. Remove its files (the one before "
-      "is then used), or start over with --fresh"
+      f"{checkpoint}: the checkpoint cannot be restored: {detail}. Remove its files (the one "
+      "before is then used), or start over with --fresh"
     ) from None

@@ -1,7 +1,6 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -80,7 +79,9 @@ class Trainer:
     if fresh:
       earlier = save_dirs.set_aside(self._save_dir)
       if earlier:
-        print(f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it")
+        print(
+          f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it"
+        )
       save_dirs.prepare(self._save_dir)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
@@ -112,8 +113,8 @@ class Trainer:
     with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
       log.event(
         "training",
-        f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} replica(s), "
-        f"{self._batch_size} examples a step",
+        f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} "
+        f"replica(s), {self._batch_size} examples a step",
       )
       for step in range(first_step + 1, last_step + 1):
         self._run_step(step, step == last_step, log, history)

@@ -1,4 +1,4 @@
-"""Trained on planted records, the demo comes within 0.01 AUROC of the teacher that labelled them."""
+"""The demo, trained on planted records, comes within 0.01 AUROC of their teacher."""
 
 import os
 

@@ -200,7 +200,9 @@ def load_data_config(path: str, overrides: tuple[str, ...] = (), partition: str 
   """
   content = yaml_file.read(path, overrides)
   if not partition:
-    return validate(DataConfig, yaml_file.section(content, "train_data", path), f"{path}: train_data")
+    return validate(
+      DataConfig, yaml_file.section(content, "train_data", path), f"{path}: train_data"
+    )
   partitions = yaml_file.section(content, "validation_data", path)
   found = yaml_file.section(partitions, partition, f"{path}: validation_data")
   return validate(DataConfig, found, f"{path}: validation_data.{partition}")

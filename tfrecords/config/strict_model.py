@@ -100,7 +100,9 @@ def validate(model: type, data: Any, origin: str) -> Any:
     return model.model_validate(data)
   except pydantic.ValidationError as error:
     problems = [_describe_problem(problem) for problem in error.errors()]
-    raise ConfigError("\n  ".join([f"{origin}: the configuration cannot be used:", *problems])) from None
+    raise ConfigError(
+      "\n  ".join([f"{origin}: the configuration cannot be used:", *problems])
+    ) from None
 
 
 def _describe_problem(problem: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ stays as it stands, so that a file can be loaded and inspected anywhere; whateve
 path refuses it (see `tfrecords.paths`).
 """
 
+import contextlib
 import getpass
 import os
 import re
@@ -35,7 +36,9 @@ class _Loader(yaml.SafeLoader):
         continue  # SafeLoader's own message for an unhashable key is good enough.
       if key in seen:
         raise yaml.constructor.ConstructorError(
-          None, None, f"key {key!r} is given twice, first in line {seen[key].line + 1}",
+          None,
+          None,
+          f"key {key!r} is given twice, first in line {seen[key].line + 1}",
           key_node.start_mark,
         )
       seen[key] = key_node.start_mark
@@ -72,10 +75,9 @@ def substitute_environment(text: str, config_dir: Path) -> str:
   """Replaces `$NAME` and `${NAME}` by environment variables; unknown ones stay as they stand."""
   variables = {**os.environ, "CONFIG_DIR": str(config_dir)}
   if "USER" not in variables:
-    try:
+    # A container's user id may have no name: ${USER} then counts as not set.
+    with contextlib.suppress(KeyError, OSError):
       variables["USER"] = getpass.getuser()
-    except (KeyError, OSError):
-      pass  # A container's user id without a name: ${USER} then counts as not set.
   return string.Template(text).safe_substitute(variables)
 
 
@@ -149,5 +151,7 @@ def _parse(text: str, origin: str) -> Any:
 def section(content: Mapping[str, Any], key: str, origin: str) -> Any:
   """Returns one top-level section, or raises a ConfigError that lists those there are."""
   if content.get(key) is None:
-    raise ConfigError(f"{origin}: section {key!r} is missing; found: {', '.join(map(str, content))}")
+    raise ConfigError(
+      f"{origin}: section {key!r} is missing; found: {', '.join(map(str, content))}"
+    )
   return content[key]

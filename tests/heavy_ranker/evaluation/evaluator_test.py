@@ -1,6 +1,7 @@
 """Evaluation of a checkpoint on the partitions of `validation_data`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_evaluation_tasks_bound_what_is_measured(folder):
 
 def test_result_lies_beside_the_checkpoint_as_json(folder):
   results = evaluate(small_config(folder))
-  stored = json.loads(open(results_path(str(folder / "run"), 6)).read())
+  stored = json.loads(Path(results_path(str(folder / "run"), 6)).read_text())
   assert stored["validation"].keys() == results["validation"].keys()
   assert stored["validation"][TASKS[0]]["auroc"] == results["validation"][TASKS[0]]["auroc"]
 
@@ -65,7 +66,7 @@ def test_a_metric_without_a_value_is_null_in_json_and_a_dash_in_the_table(folder
   # The first record only: one class is missing.
   overrides = ["training.num_eval_steps=1", "validation_data.validation.global_batch_size=1"]
   results = evaluate(small_config(folder, *overrides))
-  stored = json.loads(open(results_path(str(folder / "run"), 6)).read())
+  stored = json.loads(Path(results_path(str(folder / "run"), 6)).read_text())
   assert stored["validation"][TASKS[0]]["auroc"] is None
   assert " - " in format_metrics(results)
 

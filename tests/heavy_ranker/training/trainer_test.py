@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_other_data_restarts_reading_but_keeps_what_was_learned(tmp_path, capsys
 
 def test_log_can_be_grepped_and_tensorboard_has_every_scalar(tmp_path):
   train(small_config(tmp_path))
-  lines = open(log_path(str(tmp_path / "run"))).read().splitlines()
+  lines = Path(log_path(str(tmp_path / "run"))).read_text().splitlines()
   assert sum(" step=" in line for line in lines) == 6
   assert sum(" event=checkpoint " in line for line in lines) == 2
   assert f"loss/{TASKS[0]}=" in lines[1]
