@@ -42,8 +42,9 @@ def load_reference_weights(model: keras.Model, arrays: Mapping[str, np.ndarray])
   problems = [f"missing: {name}" for name in targets if name not in given]
   problems += [f"left over: {name}" for name in given if name not in targets]
   values = {}
-  for name in targets.keys() & given.keys():
-    variable, transposed = targets[name]
+  for name, (variable, transposed) in targets.items():
+    if name not in given:
+      continue
     value = np.asarray(given[name])
     values[name] = value.T if transposed else value
     if values[name].shape != tuple(variable.shape):

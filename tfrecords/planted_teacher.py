@@ -13,14 +13,14 @@ follow and engagement embeddings:
 
 The six f are shared by all tasks: a_t is -1 for the negative engagements (less of it, report) and
 +1 for all others, so what makes a like likely makes a report unlikely. w, v and the loadings l
-are drawn from the teacher's seed (l and v from the task's name, too: other tasks change nothing).
+(between 0.6 and 1) are drawn from the teacher's seed (l and v from the task's name, too: other tasks change nothing).
 Labels are independent given the features. b_t puts the mean probability on POSITIVE_RATES; it is
 found by bisection over a sample that depends on the teacher's seed alone, as do the means and
 deviations behind "standardize".
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -54,7 +54,8 @@ _OWN_TERM = 0.15
 _N_LINEAR_FACTORS = 3
 _FEATURES_A_FACTOR = 8
 _FEATURES_A_TASK = 4
-_CALIBRATION_USERS = 2500
+_CALIBRATION_BLOCKS = 20
+_CALIBRATION_USERS_A_BLOCK = 125
 _BISECTIONS = 50
 _SIMILARITIES = (
   ("user_embedding", "author_embedding"),
@@ -67,7 +68,7 @@ class Teacher:
 
   Args:
     world: what the features look like.
-    tasks: the tasks to teach.
+    tasks: the tasks to teach, at least one.
     teacher_seed: the teacher is a function of this seed, the features' lengths and the tasks'
       names.
   """
@@ -75,41 +76,27 @@ class Teacher:
   def __init__(self, world: PlantedWorld, tasks: Sequence[str], teacher_seed: int):
     self.tasks = tuple(tasks)
     streams = functools.partial(stream, teacher_seed)
-    sample = world.draw(
-      lambda name: streams(f"calibration {name}"), _CALIBRATION_USERS, informative_only=True
-    )
-    evidence, similarities = _evidence(sample), _similarities(sample)
+    evidence, similarities = _sample(world, teacher_seed)
     self._standardize_evidence = _Standardizer(evidence)
     evidence = self._standardize_evidence(evidence)
-    self._standardize_similarities = _Standardizer(similarities)
+    self._factors = _SharedFactors(evidence, similarities, streams)
+    factors = self._factors(evidence, similarities)
 
-    n_evidence = evidence.shape[1]
-    self._factor_weights = np.stack(
-      [
-        _sparse_weights(streams(f"factor {factor}"), n_evidence, _FEATURES_A_FACTOR)
-        for factor in range(_N_LINEAR_FACTORS)
-      ],
-      axis=1,
-    )
-    self._standardize_factors = _Standardizer(evidence @ self._factor_weights)
-    interaction = _interaction(self._standardize_factors(evidence @ self._factor_weights))
-    self._standardize_interaction = _Standardizer(interaction)
-
-    n_factors = _N_LINEAR_FACTORS + 1 + similarities.shape[1]
-    self._loadings = np.stack(
-      [_loadings(streams(f"loadings {task}"), task, n_factors) for task in tasks], axis=1
-    )
     self._own_weights = np.stack(
       [
-        _sparse_weights(streams(f"own term {task}"), n_evidence, _FEATURES_A_TASK) for task in tasks
+        _sparse_weights(streams(f"own term {task}"), evidence.shape[1], _FEATURES_A_TASK)
+        for task in tasks
       ],
       axis=1,
     )
     self._standardize_own = _Standardizer(evidence @ self._own_weights)
-    combined = self._combine(evidence, self._standardize_similarities(similarities))
+    loadings = [_loadings(streams(f"loadings {task}"), task, factors.shape[1]) for task in tasks]
+    self._loadings = np.stack(loadings, axis=1)
+
+    combined = self._combine(factors, evidence)
     self._standardize_combined = _Standardizer(combined)
-    rates = [POSITIVE_RATES.get(task, DEFAULT_POSITIVE_RATE) for task in tasks]
     slopes = _LOGIT_DEVIATION * self._standardize_combined(combined)
+    rates = [POSITIVE_RATES.get(task, DEFAULT_POSITIVE_RATE) for task in tasks]
     self._intercepts = _calibrate(slopes, np.array(rates))
 
   def logits(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -120,21 +107,44 @@ class Teacher:
         truncated ones do as long as the informative columns are left.
     """
     evidence = self._standardize_evidence(_evidence(features))
-    similarities = self._standardize_similarities(_similarities(features))
-    combined = self._standardize_combined(self._combine(evidence, similarities))
-    return self._intercepts + _LOGIT_DEVIATION * combined
+    combined = self._combine(self._factors(evidence, _similarities(features)), evidence)
+    return self._intercepts + _LOGIT_DEVIATION * self._standardize_combined(combined)
 
   def probabilities(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns the true probabilities, float64 [rows, tasks]; see `logits`."""
     return _sigmoid(self.logits(features))
 
-  def _combine(self, evidence: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-    linear = self._standardize_factors(evidence @ self._factor_weights)
-    interaction = self._standardize_interaction(_interaction(linear))
-    factors = np.concatenate([linear, interaction, similarities], axis=1)
+  def _combine(self, factors: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     own = self._standardize_own(evidence @ self._own_weights)
     own_loadings = _OWN_TERM * np.linalg.norm(self._loadings, axis=0)
     return factors @ self._loadings + own * own_loadings
+
+
+class _SharedFactors:
+  """The factors f_1 to f_6 that all tasks share."""
+
+  def __init__(
+    self,
+    evidence: np.ndarray,
+    similarities: np.ndarray,
+    streams: Callable[[str], np.random.Generator],
+  ):
+    weights = [
+      _sparse_weights(streams(f"factor {factor}"), evidence.shape[1], _FEATURES_A_FACTOR)
+      for factor in range(_N_LINEAR_FACTORS)
+    ]
+    self._weights = np.stack(weights, axis=1)
+    self._standardize_linear = _Standardizer(evidence @ self._weights)
+    linear = self._standardize_linear(evidence @ self._weights)
+    self._standardize_interaction = _Standardizer(_interaction(linear))
+    self._standardize_similarities = _Standardizer(similarities)
+
+  def __call__(self, evidence: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+    linear = self._standardize_linear(evidence @ self._weights)
+    interaction = self._standardize_interaction(_interaction(linear))
+    return np.concatenate(
+      [linear, interaction, self._standardize_similarities(similarities)], axis=1
+    )
 
 
 class _Standardizer:
@@ -147,6 +157,21 @@ class _Standardizer:
 
   def __call__(self, values: np.ndarray) -> np.ndarray:
     return (values - self._mean) * self._scale
+
+
+def _sample(world: PlantedWorld, teacher_seed: int) -> tuple[np.ndarray, np.ndarray]:
+  """Draws what the teacher is calibrated on: evidence and similarities of many examples."""
+  evidence, similarities = [], []
+  for block in range(_CALIBRATION_BLOCKS):
+    streams = functools.partial(_calibration_stream, teacher_seed, block)
+    features = world.draw(streams, _CALIBRATION_USERS_A_BLOCK, informative_only=True)
+    evidence.append(_evidence(features))
+    similarities.append(_similarities(features))
+  return np.concatenate(evidence), np.concatenate(similarities)
+
+
+def _calibration_stream(teacher_seed: int, block: int, name: str) -> np.random.Generator:
+  return stream(teacher_seed, f"calibration {name}", block)
 
 
 def _evidence(features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -183,7 +208,8 @@ def _interaction(factors: np.ndarray) -> np.ndarray:
 def _sparse_weights(random: np.random.Generator, size: int, n_nonzero: int) -> np.ndarray:
   weights = np.zeros(size)
   chosen = random.permutation(size)[:n_nonzero]
-  weights[chosen] = random.choice([-1.0, 1.0], len(chosen)) * random.uniform(0.5, 1.0, len(chosen))
+  signs = random.choice([-1.0, 1.0], len(chosen))
+  weights[chosen] = signs * random.uniform(0.5, 1.0, len(chosen))
   return weights
 
 

@@ -83,12 +83,20 @@ class PlantedWorld:
     if "continuous" in self.lengths:
       drawn["continuous"] = self._columns.draw(streams, n_users, informative_only)
     if "binary" in self.lengths:
-      shape = (n_users * CANDIDATES_PER_USER, len(self._binary_rates))
-      uniform = streams("binary").random(shape, np.float32)
-      drawn["binary"] = (uniform < self._binary_rates).astype(np.int64)
+      drawn["binary"] = self._draw_binary(streams, n_users, informative_only)
     if "meta__tweet_id" in self.lengths:
       drawn["meta__tweet_id"] = _ids(streams("tweets"), n_users * CANDIDATES_PER_USER)
     return drawn
+
+  def _draw_binary(self, streams: Streams, n_users: int, informative_only: bool) -> np.ndarray:
+    parts = [("binary", self._binary_rates[:INFORMATIVE_BINARY])]
+    if not informative_only:
+      parts.append(("other binary", self._binary_rates[INFORMATIVE_BINARY:]))
+    columns = [
+      streams(name).random((n_users * CANDIDATES_PER_USER, len(rates)), np.float32) < rates
+      for name, rates in parts
+    ]
+    return np.concatenate(columns, axis=1).astype(np.int64)
 
   def _draw_users(self, streams: Streams, n_users: int) -> dict[str, np.ndarray]:
     random = streams("users")
@@ -142,16 +150,12 @@ class _ContinuousColumns:
     self._of_user = random.random(n_columns) < 1 / 4
 
   def draw(self, streams: Streams, n_users: int, informative_only: bool) -> np.ndarray:
-    n_columns = len(self._location)
-    first = self._draw(
-      streams("continuous"), n_users, slice(0, min(n_columns, INFORMATIVE_CONTINUOUS))
-    )
-    if informative_only or n_columns <= INFORMATIVE_CONTINUOUS:
-      return first
-    others = self._draw(
-      streams("other continuous"), n_users, slice(INFORMATIVE_CONTINUOUS, n_columns)
-    )
-    return np.concatenate([first, others], axis=1)
+    informative = slice(0, INFORMATIVE_CONTINUOUS)
+    drawn = self._draw(streams("continuous"), n_users, informative)
+    if informative_only:
+      return drawn
+    others = slice(INFORMATIVE_CONTINUOUS, None)
+    return np.concatenate([drawn, self._draw(streams("other continuous"), n_users, others)], axis=1)
 
   def _draw(self, random: np.random.Generator, n_users: int, columns: slice) -> np.ndarray:
     location, spread = self._location[columns], self._spread[columns]

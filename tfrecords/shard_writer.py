@@ -42,7 +42,8 @@ class ShardWriter:
       raise ValueError(f"{len(paths)} shards for {n_records} records, allowed: one record a shard")
     self._paths = list(paths)
     self._obsolete = [path for path in obsolete if path not in set(paths)]
-    self._options = tf.io.TFRecordOptions(compression_type=compression)
+    # zlib's default level takes ten times as long on dense floats, for a sixth less bytes.
+    self._options = tf.io.TFRecordOptions(compression_type=compression, compression_level=1)
     token = uuid.uuid4().hex[:8]
     self._temporary = [_temporary_name(path, token) for path in paths]
     self._n_records = n_records

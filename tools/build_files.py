@@ -14,8 +14,9 @@ One target a file, named after it, with the imports as its deps:
   this target outside of the package and in its commands, and `:__init__` in its other modules and
   where the name is not used. `from PACKAGE import NAME` means the module that has it, if the
   `__init__.py` has a dictionary that says which.
-* `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it. In a test, a string
-  that is a module's full name counts as an import: `[sys.executable, "-m", "heavy_ranker.train"]`.
+* `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it. In tests, a string
+  that is a module's full name counts as an import, `[sys.executable, "-m", "heavy_ranker.train"]`,
+  and so does what a string that is a program imports, `"from tfrecords import schema"`.
 * `sources` is all Python and BUILD files of the folder and below, for checks of the whole.
 
 Constants in a file say what its imports cannot: `BAZEL_DATA = ["//configs:all"]`, and in a test

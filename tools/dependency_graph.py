@@ -165,8 +165,10 @@ class DependencyGraph:
     imports = list(source.eager)
     if target.is_api or not source.is_package:
       imports += source.lazy
-    if target.is_api or source.is_test:
+    if target.is_api or source.is_in_tests:
       imports += self._mentions(source)
+    if source.is_in_tests:
+      imports += (found for found in source.quoted if found.module in self.sources)
     deps = set().union(*(self._resolve(found, source) for found in self._own(imports)))
     if source.is_test:
       deps |= {Target(name) for name in self._conftests(source)}

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import os
 import pathlib
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple, Optional, Union
 
@@ -31,6 +32,7 @@ class Source:
     is_main: whether it can be run.
     eager: what importing it imports.
     lazy: what its functions import.
+    quoted: what the programs in its strings import.
     unused: modules it imports and does not use, for what importing them does.
     names: what it defines itself, other than by importing it.
     providers: the texts by text of its dictionaries, such as a module's by a lazy name's.
@@ -44,6 +46,7 @@ class Source:
   is_main: bool
   eager: tuple[Import, ...]
   lazy: tuple[Import, ...]
+  quoted: tuple[Import, ...]
   unused: frozenset[str]
   names: frozenset[str]
   providers: dict[str, str]
@@ -125,6 +128,7 @@ def read(root: pathlib.Path, path: str) -> Source:
     is_main=any(map(_is_main_guard, tree.body)),
     eager=tuple(found for in_function, found in imports if not in_function),
     lazy=tuple(found for in_function, found in imports if in_function),
+    quoted=tuple(_quoted_imports(tree)),
     unused=frozenset(_unused_modules(tree)),
     names=frozenset(_own_names(tree)),
     providers=dict(_pairs_of_strings(tree)),
@@ -148,6 +152,17 @@ def _imports(
     in_function |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
     for child in node.orelse if _is_type_checking(node) else ast.iter_child_nodes(node):
       yield from _imports(child, package, in_function)
+
+
+def _quoted_imports(tree: ast.Module) -> Iterator[Import]:
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+      try:
+        program = ast.parse(textwrap.dedent(node.value))
+      except (SyntaxError, ValueError):
+        continue
+      for _, found in _imports(program, []):
+        yield found._replace(line=node.lineno)
 
 
 def _is_type_checking(node: ast.AST) -> bool:

@@ -1,25 +1,11 @@
 """The commands as a user runs them: in a process of their own, on a small configuration."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
+from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.small_run import write_config
-from tfrecords import paths
 
 BAZEL_SIZE = "large"
-
-
-def run(command, *flags, cwd=None):
-  environment = {**os.environ, "PYTHONPATH": paths.package_root(), "HOME": str(cwd or "/")}
-  for name in ("BUILD_WORKING_DIRECTORY", "BUILD_WORKSPACE_DIRECTORY"):
-    environment.pop(name, None)
-  return subprocess.run(
-    [sys.executable, "-m", command, *flags],
-    cwd=cwd or paths.package_root(), env=environment, capture_output=True, text=True, check=False,
-  )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +69,8 @@ def test_what_cannot_work_is_one_message_and_an_exit_code(folder, override, exit
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "export"])
-def test_help_names_the_shared_flags_and_an_example(command):
-  done = run(f"heavy_ranker.{command}", "--help")
+def test_help_names_the_shared_flags_and_an_example(command, tmp_path):
+  done = run(f"heavy_ranker.{command}", "--help", cwd=tmp_path)
   for words in ("--config_path", "--set", f"./bazelw run //heavy_ranker:{command}"):
     assert words in done.stdout
 

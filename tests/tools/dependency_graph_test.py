@@ -121,14 +121,15 @@ def test_tests_depend_on_conftests_and_on_modules_they_name(deps):
     {
       "a/__init__.py": "",
       "a/train.py": "",
+      "a/schema.py": "",
       "tests/conftest.py": "import a",
       "tests/a/conftest.py": "",
       "tests/a/train_test.py": "COMMAND = ['-m', 'a.train', 'a.nothing']",
-      "tests/b/other_test.py": "",
+      "tests/b/other_test.py": "PROGRAM = 'from a import schema, nothing; import a.nothing'",
     }
   )
   assert of("tests.a.train_test") == {"a.train", "tests.conftest", "tests.a.conftest"}
-  assert of("tests.b.other_test") == {"tests.conftest"}
+  assert of("tests.b.other_test") == {"a.schema", "a", "tests.conftest"}
 
 
 def test_rings_are_found(deps):

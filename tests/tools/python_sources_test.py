@@ -84,6 +84,21 @@ def test_imports_for_their_effects_alone(repository):
   assert source.unused == {"a", "f.g"}
 
 
+def test_imports_in_programs_that_are_strings(repository):
+  source = _read(
+    repository,
+    """\
+    PROGRAM = '''
+      import a
+      from b import c
+    '''
+    TEXT = "what we import is tea"
+    """,
+  )
+  assert source.quoted == (Import("a", None, 1), Import("b", "c", 1))
+  assert not source.eager
+
+
 def test_where_a_dictionary_says_names_are(repository):
   source = _read(repository, "_HOME_OF = {'name': 'pkg.module', 'number': 1, **other}\n")
   assert source.providers == {"name": "pkg.module"}

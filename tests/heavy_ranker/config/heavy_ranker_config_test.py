@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from heavy_ranker import HeavyRankerConfig, load_config
 from tests.heavy_ranker import example_config
 from tests.heavy_ranker.golden_numbers import FOLDER as GOLDEN
+from tfrecords.config import yaml_file
 from tfrecords.config.strict_model import require_supported, validate
 from tfrecords.errors import ConfigError, NotSupportedError
 
@@ -748,6 +749,11 @@ def test_a_task_name_with_dots_is_found_as_it_stands(file):
   assert [config.model.tasks[task].pos_weight for task in example_config.TASKS] == [7, 4, 6, 5]
 
 
+def test_the_longest_key_that_exists_is_meant(file):
+  content = yaml_file.read(file({"a": {"b": {"c": 1}}, "a.b": {"c": 2}, "a.bc": 3}), ["a.b.c=5"])
+  assert content == {"a": {"b": {"c": 1}}, "a.b": {"c": 5}, "a.bc": 3}
+
+
 def test_a_new_task_is_quoted(file):
   path = file(example_config.content())
   config = load(
@@ -822,8 +828,6 @@ list: [*norm, *norm]
 
 
 def test_an_override_does_not_reach_an_anchors_twins(file):
-  from tfrecords.config import yaml_file
-
   path = file(ANCHORED)
   overrides = [
     "towers.one.mlp_config.batch_norm.momentum=0.5",
@@ -983,8 +987,6 @@ def get(node, path):
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(PATHS), VALUES)
 def test_any_override_of_an_existing_key_sets_it_and_nothing_else(path_and_value, value):
-  from tfrecords.config import yaml_file
-
   path, _ = path_and_value
   content, expected = example_config.content(), example_config.content()
   text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
@@ -1000,8 +1002,6 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\"'="), min_siz
 @settings(max_examples=200, deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=4), VALUES)
 def test_any_quoted_new_key_is_set(names, value):
-  from tfrecords.config import yaml_file
-
   content = {"other": {"a": [1]}}
   names = ["new key", *names]
   text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
@@ -1014,8 +1014,6 @@ def test_any_quoted_new_key_is_set(names, value):
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_override_is_applied_or_refused(key, value):
-  from tfrecords.config import yaml_file
-
   try:
     yaml_file.apply_override(example_config.content(), f"{key}={value}")
   except ConfigError as error:
