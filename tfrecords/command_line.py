@@ -14,6 +14,8 @@ from tfrecords import paths
 from tfrecords.errors import ConfigError, UserError
 
 DEFAULT_CONFIG = "configs/local_prod.yaml"
+# For tools/build_files.py.
+BAZEL_DATA = ["//configs:all"]
 
 _CONFIG_PATH = flags.DEFINE_string(
   "config_path",
@@ -38,7 +40,7 @@ def config_path() -> str:
 
 def default_config_path() -> str:
   """Returns the configuration file a command uses when none is given."""
-  return os.path.join(paths.package_root(), DEFAULT_CONFIG)
+  return os.path.join(paths.workspace_directory(), DEFAULT_CONFIG)
 
 
 def is_default_config() -> bool:
