@@ -13,7 +13,8 @@ follow and engagement embeddings:
 
 The six f are shared by all tasks: a_t is -1 for the negative engagements (less of it, report) and
 +1 for all others, so what makes a like likely makes a report unlikely. w, v and the loadings l
-(between 0.6 and 1) are drawn from the teacher's seed (l and v from the task's name, too: other tasks change nothing).
+(between 0.6 and 1) are drawn from the teacher's seed (l and v from the task's name, too: other
+tasks change nothing).
 Labels are independent given the features. b_t puts the mean probability on POSITIVE_RATES; it is
 found by bisection over a sample that depends on the teacher's seed alone, as do the means and
 deviations behind "standardize".

@@ -42,11 +42,11 @@ class HeavyRankerConfig(StrictModel):
         path = f"validation_data.{name}"
         _require(task, partition.tasks, f"model.tasks.{task}", f"{path}.tasks")
         _require(task, self.model.tasks, f"{path}.evaluation_tasks", "model.tasks")
-    named = {*self.score.weights}
     if "only_largest_of" in self.score.model_fields_set:
-      named |= {task for group in self.score.only_largest_of for task in group}
-    for task in sorted(named):
-      _require(task, self.model.tasks, "score", "model.tasks")
+      for task in (task for group in self.score.only_largest_of for task in group):
+        _require(task, self.model.tasks, "score.only_largest_of", "model.tasks")
+    for task in self.score.weights:
+      _require(task, self.model.tasks, f"score.weights.{task}", "model.tasks")
     rates = self.optimizer.multi_task_learning_rates
     if rates is not None:
       for task in self.model.tasks:

@@ -179,11 +179,14 @@ class ZScoreLogConfig(StrictModel):
 
 
 class DoubleNormLogConfig(StrictModel):
-  """sign(x) log(1 + |x|), batch norm, clip, join with the binaries, layer norm."""
+  """sign(x) log(1 + |x|), batch norm, clip, join with the binaries, layer norm.
 
-  batch_norm_config: Optional[BatchNormConfig] = pydantic.Field(default_factory=BatchNormConfig)
+  Either norm is there only if it is given; `{}` gives it with its defaults.
+  """
+
+  batch_norm_config: Optional[BatchNormConfig] = None
   clip_magnitude: pydantic.PositiveFloat = 5.0
-  layer_norm_config: Optional[LayerNormConfig] = pydantic.Field(default_factory=LayerNormConfig)
+  layer_norm_config: Optional[LayerNormConfig] = None
 
 
 class FeaturizationConfig(StrictModel):

@@ -21,6 +21,6 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
 
   def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """Maps labels and logits [batch] to losses [batch]."""
-    return tf.nn.weighted_cross_entropy_with_logits(
-      labels=y_true, logits=y_pred, pos_weight=self._pos_weight
-    )
+    # tf.nn.weighted_cross_entropy_with_logits has a wrong gradient where a logit is exactly 0.
+    positive = self._pos_weight * y_true * tf.math.softplus(-y_pred)
+    return positive + (1.0 - y_true) * tf.math.softplus(y_pred)

@@ -94,7 +94,9 @@ def small_content(folder: Path) -> dict:
       "num_eval_steps": -1,
     },
     "model": {
-      "featurization_config": {"double_norm_log_config": {"batch_norm_config": {"momentum": 0.1}}},
+      "featurization_config": {
+        "double_norm_log_config": {"batch_norm_config": {}, "layer_norm_config": {}}
+      },
       "backbone": {
         "mask_net_config": {
           "use_parallel": True,

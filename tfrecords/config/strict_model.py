@@ -22,7 +22,9 @@ class StrictModel(pydantic.BaseModel):
     not_supported_yet: keys that are parsed and checked, but have no code behind them yet.
   """
 
-  model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+  model_config = pydantic.ConfigDict(
+    extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+  )
 
   exactly_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
   at_most_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -110,7 +112,9 @@ def _describe_problem(problem: Mapping[str, Any]) -> str:
   kind = problem["type"]
   if kind == "unknown_key":
     return f"{'.'.join(map(str, (*problem['loc'], problem['ctx']['key'])))}: {problem['msg']}"
-  if kind in ("one_of", "not_a_mapping", "inconsistent"):
+  if kind == "inconsistent":
+    return ".".join(map(str, (*problem["loc"], problem["msg"])))
+  if kind in ("one_of", "not_a_mapping"):
     return f"{path}: {problem['msg']}"
   if kind == "missing":
     return f"{path}: found nothing, allowed: a value has to be given"

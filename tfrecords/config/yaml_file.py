@@ -11,7 +11,7 @@ import getpass
 import os
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Union
 
@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
       if key_node.tag == "tag:yaml.org,2002:merge":
         continue
       key = self.construct_object(key_node, deep=True)
-      if isinstance(key, (list, dict)):
+      if not isinstance(key, Hashable):
         continue  # SafeLoader's own message for an unhashable key is good enough.
       if key in seen:
         raise yaml.constructor.ConstructorError(
@@ -101,6 +101,8 @@ def apply_override(content: dict[str, Any], override: str) -> None:
   parsed = _parse(value, f"override {override!r}")
   node: Any = content
   rest = key.strip()
+  if key.strip().endswith("."):
+    raise ConfigError(f"override {override!r}: {key.strip()!r} is no dotted key")
   while True:
     part, rest = _next_part(node, rest, override)
     if not rest:
@@ -125,7 +127,7 @@ def _next_part(node: Any, rest: str, override: str) -> tuple[Any, str]:
   """Splits the first key off `rest`: the longest one that exists in `node`, or the first word."""
   if isinstance(node, list):
     first, _, remainder = rest.partition(".")
-    if not first.isdigit() or int(first) >= len(node):
+    if not first.isdecimal() or int(first) >= len(node):
       raise ConfigError(
         f"override {override!r}: found index {first!r}, allowed: 0 to {len(node) - 1}"
       )
@@ -144,7 +146,8 @@ def _next_part(node: Any, rest: str, override: str) -> tuple[Any, str]:
 def _parse(text: str, origin: str) -> Any:
   try:
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader.
-  except yaml.YAMLError as error:
+  except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+    # The last ones: SafeLoader lets out what int(), float() and datetime make of odd scalars.
     raise ConfigError(f"{origin}: no valid YAML: {error}") from None
 
 

@@ -22,8 +22,9 @@ def inputs_fixture():
 
 
 def make(inputs, without=(), **config):
-  config = DoubleNormLogConfig(**config).model_copy(update=dict.fromkeys(without))
-  layer = DoubleNormLog(config)
+  both = {"batch_norm_config": {}, "layer_norm_config": {}, **config}
+  given = {key: value for key, value in both.items() if key not in without}
+  layer = DoubleNormLog(DoubleNormLogConfig(**given))
   layer(inputs)
   layer_helpers.randomize(layer)
   return layer
@@ -64,7 +65,7 @@ def test_either_norm_may_be_absent(inputs, absent):
   np.testing.assert_allclose(outputs, expected_of(layer, inputs, 5.0, 0.0), rtol=1e-6, atol=2e-5)
 
 
-def test_defaults_are_those_of_production(inputs):
+def test_defaults_of_both_norms_are_those_of_production(inputs):
   layer = make(inputs)
   assert layer.batch_norm.gamma is not None
   assert layer.layer_norm.gamma is not None
