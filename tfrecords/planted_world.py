@@ -171,7 +171,7 @@ class _ContinuousColumns:
     values = np.floor(values * steps) / steps
     of_user = self._of_user[columns]
     values[..., of_user] = values[:, :1, of_user]
-    return values.reshape(-1, len(location))
+    return values.reshape(n_users * CANDIDATES_PER_USER, len(location))
 
 
 def _has_meaning(name: str, feature: Feature) -> bool:

@@ -43,7 +43,10 @@ _CONTENT = {
       }
     },
     "featurization_config": {
-      "double_norm_log_config": {"batch_norm_config": {"affine": True, "momentum": 0.01}}
+      "double_norm_log_config": {
+        "batch_norm_config": {"affine": True, "momentum": 0.01},
+        "layer_norm_config": {},
+      }
     },
   },
   "train_data": {

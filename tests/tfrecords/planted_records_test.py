@@ -49,6 +49,10 @@ def _by_model_name(columns, features):
   return {feature.name: columns[name] for name, feature in features.items()}
 
 
+def _without_labels_but(features, task):
+  return {name: f for name, f in features.items() if name not in POSITIVE_RATES or name == task}
+
+
 def _auc(labels, scores):
   ranks = np.argsort(np.argsort(scores)) + 1
   positives = labels.sum()
@@ -98,13 +102,10 @@ def test_candidates_of_a_user_follow_one_another(columns, features):
 
 
 def test_an_author_has_one_embedding_in_every_data_set(columns, features):
-  other = PlantedRecords(features, [FAVORITED], seed=2).block(0)
+  other = PlantedRecords(features, list(POSITIVE_RATES), seed=2).block(0)
   embedding_of = {}
   for rows in (columns, other):
-    by_name = _by_model_name(
-      {name: rows[name] for name in features if name in rows},
-      {name: feature for name, feature in features.items() if name in rows},
-    )
+    by_name = _by_model_name(rows, features)
     for author, embedding in zip(by_name["meta__author_id"][:, 0], by_name["author_embedding"]):
       assert np.array_equal(embedding_of.setdefault(author, embedding), embedding)
 
@@ -150,7 +151,7 @@ def test_the_teacher_sees_what_the_records_hold(records, columns, features):
 
 
 def test_a_task_keeps_its_labels_when_others_come_and_go(features, columns):
-  few = {name: f for name, f in features.items() if name not in POSITIVE_RATES or name == REPORT}
+  few = _without_labels_but(features, REPORT)
   block = PlantedRecords(few, [REPORT], seed=1).block(0)
   assert set(block) == set(few)
   for name, rows in block.items():
@@ -158,6 +159,7 @@ def test_a_task_keeps_its_labels_when_others_come_and_go(features, columns):
 
 
 def test_seeds(features, columns):
+  every, features = features, _without_labels_but(features, FAVORITED)
   same = PlantedRecords(features, [FAVORITED], seed=1).block(1)
   other_examples = PlantedRecords(features, [FAVORITED], seed=2)
   other_teacher = PlantedRecords(features, [FAVORITED], seed=1, teacher_seed=1)
@@ -166,7 +168,7 @@ def test_seeds(features, columns):
     np.testing.assert_array_equal(rows, columns[name][size : 2 * size])
     assert not np.array_equal(rows, other_examples.block(1)[name])
   assert not np.array_equal(same[FAVORITED], other_teacher.block(1)[FAVORITED])
-  by_name = _by_model_name({name: columns[name] for name in features}, features)
+  by_name = _by_model_name({name: columns[name] for name in every}, every)
   first = PlantedRecords(features, [FAVORITED], seed=1).teacher.logits(by_name)
   np.testing.assert_array_equal(other_examples.teacher.logits(by_name), first)
   assert not np.allclose(other_teacher.teacher.logits(by_name), first)

@@ -1,13 +1,12 @@
 """Tests of `tfrecords.serialization` against protobuf's own."""
 
 import numpy as np
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 from tfrecords.serialization import serialize
-
-import tensorflow as tf  # isort: skip - after tfrecords, which selects Keras 2.
 
 _VALUES = {
   "float_list": st.floats(width=32, allow_nan=False),
@@ -33,7 +32,7 @@ def _by_protobuf(dtype, values):
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=150), _rows_of_a_feature(), min_size=1, max_size=4))
-def test_the_bytes_are_protobufs_own(drawn):
+def test_protobuf_reads_what_it_would_have_written(drawn):
   features = {name: Feature(name, name, dtype, -1) for name, (dtype, _) in drawn.items()}
   columns = {
     name: [np.array(row, _ARRAY_DTYPES[dtype]) for row in rows]
@@ -42,7 +41,15 @@ def test_the_bytes_are_protobufs_own(drawn):
   for row, serialized in enumerate(serialize(columns, features)):
     expected = {name: _by_protobuf(dtype, rows[row]) for name, (dtype, rows) in drawn.items()}
     example = tf.train.Example(features=tf.train.Features(feature=expected))
-    assert serialized == example.SerializeToString(deterministic=True)
+    assert tf.train.Example.FromString(serialized) == example
+    assert len(serialized) == example.ByteSize()
+
+
+def test_the_order_of_the_columns_does_not_matter():
+  columns = {name: np.arange(3).reshape(3, 1) for name in ("b", "a", "ab")}
+  features = {name: Feature(name, name, "int64_list", 1) for name in columns}
+  backwards = dict(reversed(columns.items()))
+  assert list(serialize(columns, features)) == list(serialize(backwards, features))
 
 
 def test_arrays_and_wide_features():

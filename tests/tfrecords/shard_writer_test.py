@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrecords import shard_writer
 from tfrecords.errors import StorageError
 from tfrecords.shard_writer import ShardWriter
-
-import tensorflow as tf  # isort: skip - after tfrecords, which selects Keras 2.
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,10 +119,8 @@ def test_a_rename_that_fails_takes_the_others_back(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("n_written", [1, 3])
 def test_the_wrong_number_of_records(tmp_path, n_written):
-  with (
-    pytest.raises(ValueError, match="announced"),
-    ShardWriter(_paths(tmp_path, 1), 2) as writer,
-  ):
+  announced = pytest.raises(ValueError, match="announced")
+  with announced, ShardWriter(_paths(tmp_path, 1), 2) as writer:
     for _ in range(n_written):
       writer.write(b"record")
   assert _names(tmp_path) == []
