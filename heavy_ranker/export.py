@@ -21,9 +21,12 @@ def _main() -> None:
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.serving.exporter import export
+  from tfrecords.command_hints import tool
 
   folder = export(config, _CHECKPOINT.value, _EXPORT_DIR.value, _VERSION.value)
-  print(f"exported to {folder}\nlook at it with: saved_model_cli show --dir {folder} --all")
+  print(
+    f"exported to {folder}\nlook at it with: {tool('saved_model_cli')} show --dir {folder} --all"
+  )
 
 
 if __name__ == "__main__":

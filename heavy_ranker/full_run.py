@@ -13,6 +13,7 @@ from heavy_ranker.training.checkpoints import require_checkpoint, step_of
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
+from tfrecords.command_hints import command, tool
 from tfrecords.config.data import DataConfig
 from tfrecords.generator import generate
 
@@ -86,7 +87,7 @@ done: {step} steps, training took {seconds:.0f} s
   export       {folder}
 
 next
-  look at the curves    tensorboard --logdir {tensorboard_folder(save_dir)}
-  look at the export    saved_model_cli show --dir {folder} --all
+  look at the curves    {tool("tensorboard")} --logdir {tensorboard_folder(save_dir)}
+  look at the export    {tool("saved_model_cli")} show --dir {folder} --all
   train further         the same command with --set training.num_train_steps={2 * step}
-  change the score      ./bazelw run //heavy_ranker:export -- --set score.weights.TASK=WEIGHT""")
+  change the score      {command("heavy_ranker", "export")} --set score.weights.TASK=WEIGHT""")

@@ -5,8 +5,9 @@ Exit codes: 0 success; 1 a defect of the program (with its traceback); 2 configu
 """
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
@@ -51,6 +52,21 @@ def is_default_config() -> bool:
 def overrides() -> tuple[str, ...]:
   """Returns the values of --set, in order."""
   return tuple(_SET.value)
+
+
+def repeated_flags(more_overrides: Mapping[str, str]) -> str:
+  """Returns the flags that make another command use the same configuration, quoted for a shell.
+
+  Args:
+    more_overrides: values to override besides those of --set, by dotted key.
+  """
+  arguments = []
+  if not is_default_config():
+    path = os.path.relpath(config_path(), paths.caller_directory())
+    arguments.append(f"--config_path={shlex.quote(path)}")
+  pairs = [*overrides(), *(f"{key}={value}" for key, value in more_overrides.items())]
+  arguments += [f"--set {shlex.quote(pair)}" for pair in pairs]
+  return " ".join(arguments)
 
 
 def run(command: Callable[[], None], description: str) -> None:

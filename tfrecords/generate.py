@@ -1,15 +1,9 @@
-"""Writes random or planted records in shards; see --help."""
-
-import os
-import shlex
+"""Command: writes random or planted records."""
 
 from absl import flags
 
-from tfrecords import command_line, paths
+from tfrecords import command_line
 from tfrecords.config.data import load_data_config
-from tfrecords.generator import COMPRESSIONS, KINDS, Generated, generate
-
-TRAIN = "./bazelw run //heavy_ranker:train"
 
 flags.adopt_module_key_flags(command_line)
 _N_EXAMPLES = flags.DEFINE_integer("n_examples", 2048, "Number of examples over all shards.")
@@ -17,7 +11,7 @@ _NUM_SHARDS = flags.DEFINE_integer("num_shards", 4, "Number of files.")
 _KIND = flags.DEFINE_enum(
   "kind",
   "random",
-  list(KINDS),
+  ["random", "planted"],
   "random: any values of the right dtypes. planted: labels that follow a known teacher, for a "
   "model to learn.",
 )
@@ -40,18 +34,21 @@ _PARTITION = flags.DEFINE_string(
   "partition", None, "Write where the inputs of this partition of validation_data look instead."
 )
 _COMPRESSION = flags.DEFINE_enum(
-  "compression", None, list(COMPRESSIONS), "Default: gzip for names that end in .gz, else none."
+  "compression", None, ["gzip", "none"], "Default: gzip for names that end in .gz, else none."
 )
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "Remove files that already match, after the new ones are complete."
 )
 
 
-def main() -> None:
-  """Generates what the flags say and prints what came out."""
+def _main() -> None:
   partition = _PARTITION.value or ""
   config = load_data_config(command_line.config_path(), command_line.overrides(), partition)
   key = f"validation_data.{partition}" if partition else "train_data"
+  # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
+  from tfrecords.generation_report import describe
+  from tfrecords.generator import generate
+
   generated = generate(
     config,
     n_examples=_N_EXAMPLES.value,
@@ -65,42 +62,18 @@ def main() -> None:
     overwrite=_OVERWRITE.value,
     key=key,
   )
-  print(summary(generated, next_command(generated.pattern, key)))
-
-
-def summary(generated: Generated, command: str) -> str:
-  """Returns what was generated, for people.
-
-  Args:
-    generated: what there is now.
-    command: the next command to try.
-  """
-  width = max(map(len, generated.positive_rates))
-  rates = [f"  {task:{width}} {rate:8.3%}" for task, rate in generated.positive_rates.items()]
-  return "\n".join(
-    [
-      f"{generated.n_examples:,} examples in {len(generated.shards)} shard(s), "
-      f"{generated.n_bytes:,} bytes: {generated.pattern}",
-      "positive labels:",
-      *rates,
-      "next, try:",
-      f"  {command}",
-    ]
-  )
-
-
-def next_command(pattern: str, key: str) -> str:
-  """Returns the command that trains with the files just written."""
-  arguments = []
-  if not command_line.is_default_config():
-    path = os.path.relpath(command_line.config_path(), paths.caller_directory())
-    arguments.append(f"--config_path={shlex.quote(path)}")
-  overrides = list(command_line.overrides())
-  if _OUTPUT.value is not None:
-    overrides.append(f"{key}.inputs={pattern}")
-  arguments += [f"--set {shlex.quote(override)}" for override in overrides]
-  return " ".join([TRAIN, "--", *arguments] if arguments else [TRAIN])
+  inputs = {f"{key}.inputs": generated.pattern} if _OUTPUT.value is not None else {}
+  print(describe(generated, command_line.repeated_flags(inputs)))
 
 
 if __name__ == "__main__":
-  command_line.run(main, "Writes random or planted records in shards of TFRecord files.")
+  command_line.run(
+    _main,
+    """Writes random or planted records in shards, where the configuration looks for them.
+
+The same flags give the same bytes.
+
+  ./bazelw run //tfrecords:generate
+  ./bazelw run //tfrecords:generate -- --config_path=configs/demo.yaml --kind=planted
+""",
+  )

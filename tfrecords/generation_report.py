@@ -1,30 +1,25 @@
 """What `//tfrecords:generate` says when it is done."""
 
-from tabulate import tabulate
-
+from tfrecords.command_hints import command
 from tfrecords.generator import Generated
 
-_MIB = 1024 * 1024
 
-
-def describe(generated: Generated, config_path: str) -> str:
+def describe(generated: Generated, training_flags: str) -> str:
   """Returns the summary: how much, where, which positive rates, what to do next.
 
   Args:
     generated: what was written.
-    config_path: the configuration it was written for.
+    training_flags: the flags with which training finds the records.
   """
-  rates = tabulate(
-    [(task, f"{100 * rate:.3f} %") for task, rate in generated.positive_rates.items()],
-    ["label", "positive"],
-    disable_numparse=True,
-    colalign=("left", "right"),
+  width = max(map(len, generated.positive_rates))
+  rates = [f"  {task:{width}} {rate:8.3%}" for task, rate in generated.positive_rates.items()]
+  return "\n".join(
+    [
+      f"{generated.n_examples:,} examples in {len(generated.shards)} shard(s), "
+      f"{generated.n_bytes:,} bytes: {generated.pattern}",
+      "positive labels:",
+      *rates,
+      "next, try:",
+      f"  {command('heavy_ranker', 'train')} {training_flags}".rstrip(" -"),
+    ]
   )
-  return f"""{rates}
-
-done: {generated.n_examples} examples in {len(generated.files)} shard(s), \
-{generated.n_bytes / _MIB:.1f} MiB
-  files  {generated.pattern}
-
-next
-  train  ./bazelw run //heavy_ranker:train -- --config_path={config_path}"""

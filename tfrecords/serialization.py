@@ -1,8 +1,8 @@
 """Columns of values -> serialized tf.Examples: the way back of `tfrecords.parsing`.
 
 The bytes are put together by hand, features sorted by name: an order of magnitude faster for wide
-features than `tf.train.Example`, and the same bytes whatever protobuf is installed. In protobuf's wire format every message in a message is a tag byte, its length and its
-bytes:
+features than `tf.train.Example`, and the same bytes whatever protobuf is installed. In protobuf's
+wire format every message in a message is a tag byte, its length and its bytes:
 
     Example    0A features
     Features   0A an entry, for each feature

@@ -28,11 +28,11 @@ def config(tmp_path_factory):
       f"validation_data.validation.inputs={folder / 'validation' / '*.gz'}",
     ],
   )
-  generate(config.train_data, n_examples=300_000, num_shards=8, kind="planted", seed=1)
+  generate(config.train_data, n_examples=400_000, num_shards=16, kind="planted", seed=1)
   generate(
     config.validation_data["validation"],
-    n_examples=100_000,
-    num_shards=4,
+    n_examples=200_000,
+    num_shards=8,
     kind="planted",
     seed=2,
     write_probabilities=True,

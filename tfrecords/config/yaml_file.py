@@ -120,7 +120,10 @@ def apply_override(content: dict[str, Any], override: str) -> None:
       child = list(child)
       node[part] = child
     node = child
-  node[part] = parsed
+  if parsed is None and isinstance(node, dict):
+    node.pop(part, None)
+  else:
+    node[part] = parsed
 
 
 def _next_part(node: Any, rest: str, override: str) -> tuple[Any, str]:

@@ -964,7 +964,7 @@ VALUES = st.recursive(
     st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
   ),
   max_leaves=6,
-)
+).filter(lambda value: value is not None)
 
 
 def key_paths(node, path=()):
@@ -994,6 +994,19 @@ def test_any_override_of_an_existing_key_sets_it_and_nothing_else(path_and_value
   text = text.removesuffix("\n").removesuffix("\n...")
   yaml_file.apply_override(content, f"{'.'.join(map(str, path))}={text}")
   get(expected, path[:-1])[path[-1]] = value
+  assert content == expected
+
+
+@pytest.mark.parametrize("path_and_value", PATHS[::7])
+def test_an_override_of_null_removes_the_key(path_and_value):
+  path, _ = path_and_value
+  content, expected = example_config.content(), example_config.content()
+  yaml_file.apply_override(content, f"{'.'.join(map(str, path))}=null")
+  parent = get(expected, path[:-1])
+  if isinstance(parent, dict):
+    del parent[path[-1]]
+  else:
+    parent[path[-1]] = None
   assert content == expected
 
 
