@@ -5,11 +5,11 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.evaluation.evaluator import evaluate, results_path
 from heavy_ranker.evaluation.table import format_metrics
 from heavy_ranker.serving.exporter import export
-from heavy_ranker.training.checkpoints import require_checkpoint, step_of
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.evaluation import metrics
 from heavy_ranker.model import build_model, input_names, schema_widths
-from heavy_ranker.training.checkpoints import require_checkpoint, restore_weights, step_of
 from tfrecords import paths
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import require_supported

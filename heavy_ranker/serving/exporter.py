@@ -7,10 +7,10 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.signatures import ServingModule
-from heavy_ranker.training.checkpoints import require_checkpoint, restore_weights, step_of
 from tfrecords import paths
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError, StorageError

@@ -4,10 +4,11 @@ import math
 
 import tensorflow as tf
 
+from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.model import build_model, input_names, schema_widths
 from heavy_ranker.training import save_dir as save_dirs
-from heavy_ranker.training.checkpoints import Checkpoints, data_fingerprint, latest_checkpoint
+from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
@@ -85,7 +86,7 @@ class Trainer:
       save_dirs.prepare(self._save_dir)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
-    self._checkpoints = Checkpoints(
+    self._checkpoints = CheckpointManager(
       self._save_dir,
       self._model.ranker,
       optimizer,

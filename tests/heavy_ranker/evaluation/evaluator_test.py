@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from heavy_ranker import build_model, evaluate, make_dataset, train
+from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
 from heavy_ranker.evaluation import metrics
 from heavy_ranker.evaluation.evaluator import results_path
 from heavy_ranker.evaluation.table import format_metrics
-from heavy_ranker.training.checkpoints import latest_checkpoint, restore_weights
 from tests.heavy_ranker.small_run import TASKS, small_config
 from tfrecords.errors import CheckpointError, DataError
 

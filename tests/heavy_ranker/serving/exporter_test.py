@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from heavy_ranker import build_model, export, make_dataset, train
+from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
 from heavy_ranker.serving import exporter
-from heavy_ranker.training.checkpoints import latest_checkpoint, restore_weights
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, make_example, small_config
 from tfrecords.errors import ConfigError, StorageError
 

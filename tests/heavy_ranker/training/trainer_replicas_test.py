@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import trainer
-from heavy_ranker.training.checkpoints import latest_checkpoint
 from tests.heavy_ranker.small_run import TASKS, small_config
 from tfrecords.errors import ConfigError
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from heavy_ranker import train
-from heavy_ranker.training.checkpoints import latest_checkpoint
+from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from tests.heavy_ranker.small_run import TASKS, small_config, write_config, write_records
 from tfrecords import paths
@@ -172,6 +172,15 @@ def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
   data.write_bytes(content)
   with pytest.raises(CheckpointError, match="step-6: the checkpoint cannot be restored"):
     train(small_config(tmp_path, "training.num_train_steps=9"))
+
+
+def test_deleting_the_newest_checkpoint_goes_back_to_the_one_before(tmp_path, capsys):
+  whole = train(small_config(tmp_path))
+  for path in (tmp_path / "run" / "checkpoints").glob("step-6.*"):
+    path.unlink()
+  again = train(small_config(tmp_path))
+  assert "step-4 (start over" in capsys.readouterr().out
+  assert _without_speed(again) == _without_speed(whole)[4:]
 
 
 def test_leftovers_of_an_interrupted_save_are_removed(tmp_path):

@@ -1,0 +1,150 @@
+"""Checkpoints as others see them: where they lie, whether they fit, and their weights.
+
+Weights are stored by the readable names of the variables, so that a checkpoint outlives a change
+in how the model is put together. Writing them is the business of
+`heavy_ranker.training.checkpoint_manager`.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Optional
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tfrecords import paths
+from tfrecords.errors import CheckpointError
+
+CHECKPOINT_NAME = "step"
+_FOLDER = "checkpoints"
+_INDEX_FILE = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
+_PREFIX = "weights/"
+VARIABLE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_MOST_DIFFERENCES_SHOWN = 20
+
+
+def checkpoint_folder(save_dir: str) -> str:
+  """Returns where a run's checkpoints lie."""
+  return os.path.join(save_dir, _FOLDER)
+
+
+def latest_checkpoint(save_dir: str) -> Optional[str]:
+  """Returns a run's checkpoint of the most steps, or None.
+
+  What counts is the files that are there, so that deleting a damaged checkpoint is enough to go
+  back to the one before.
+  """
+  folder = checkpoint_folder(save_dir)
+  names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+  steps = [int(match.group(1)) for match in map(_INDEX_FILE.fullmatch, names) if match]
+  return os.path.join(folder, f"{CHECKPOINT_NAME}-{max(steps)}") if steps else None
+
+
+def require_checkpoint(save_dir: str, checkpoint: Optional[str] = None) -> str:
+  """Returns the given checkpoint, else a run's newest.
+
+  Raises:
+    CheckpointError: there is none.
+  """
+  if checkpoint is None:
+    path = latest_checkpoint(save_dir)
+  else:
+    path = paths.resolve(checkpoint, "--checkpoint").removesuffix(".index")
+  if path is None:
+    raise CheckpointError(
+      f"{checkpoint_folder(save_dir)}: no checkpoint found. Train first with //heavy_ranker:train, "
+      "or name another run with --set training.save_dir=FOLDER"
+    )
+  if not tf.io.gfile.exists(f"{path}.index"):
+    raise CheckpointError(
+      f"{path}: no checkpoint: {path}.index does not exist. Checkpoints are named "
+      f"FOLDER/{_FOLDER}/{CHECKPOINT_NAME}-N"
+    )
+  return path
+
+
+def step_of(checkpoint: str) -> int:
+  """Returns the number of updates behind a checkpoint.
+
+  Raises:
+    CheckpointError: its name does not say.
+  """
+  step = checkpoint.rsplit("-", 1)[-1]
+  if not step.isdecimal():
+    raise CheckpointError(
+      f"{checkpoint}: the name does not end in the number of steps, as {CHECKPOINT_NAME}-N does"
+    )
+  return int(step)
+
+
+def weights_by_name(ranker: keras.Model) -> dict[str, tf.Variable]:
+  """Returns every variable of the ranker by its readable name, the key in the checkpoint."""
+  weights = {variable.name.split(":")[0]: variable for variable in ranker.variables}
+  if len(weights) != len(ranker.variables):
+    raise ValueError("two variables of the model share one name")
+  return weights
+
+
+def restore_weights(ranker: keras.Model, checkpoint: str) -> None:
+  """Assigns a checkpoint's weights to a ranker.
+
+  Raises:
+    CheckpointError: the checkpoint is of another architecture; says what differs.
+  """
+  require_same_architecture(ranker, checkpoint)
+  tracked = tf.train.Checkpoint(weights=weights_by_name(ranker))
+  with reading(checkpoint):
+    tracked.restore(checkpoint).expect_partial().assert_existing_objects_matched()
+
+
+def require_same_architecture(ranker: keras.Model, checkpoint: str) -> None:
+  """Compares names and shapes of a checkpoint's weights with a ranker's.
+
+  Raises:
+    CheckpointError: lists what only one of them has, and what differs in shape.
+  """
+  with reading(checkpoint):
+    stored = {
+      _unescape(name[len(_PREFIX) : -len(VARIABLE_SUFFIX)]): tuple(shape)
+      for name, shape in tf.train.list_variables(checkpoint)
+      if name.startswith(_PREFIX) and "/.OPTIMIZER_SLOT/" not in name
+    }
+  wanted = {name: tuple(weight.shape) for name, weight in weights_by_name(ranker).items()}
+  differences = [
+    f"only in the checkpoint: {name} {stored[name]}" for name in stored.keys() - wanted
+  ]
+  differences += [f"only in the model: {name} {wanted[name]}" for name in wanted.keys() - stored]
+  differences += [
+    f"{name}: checkpoint {stored[name]}, model {wanted[name]}"
+    for name in stored.keys() & wanted.keys()
+    if stored[name] != wanted[name]
+  ]
+  if not differences:
+    return
+  shown = sorted(differences)[:_MOST_DIFFERENCES_SHOWN]
+  more = len(differences) - len(shown)
+  raise CheckpointError(
+    f"{checkpoint}: the checkpoint is of another architecture than the configuration:\n  "
+    + "\n  ".join([*shown, *([f"... and {more} more"] if more else [])])
+    + "\nUse the configuration it was trained with, another training.save_dir, or --fresh"
+  )
+
+
+def _unescape(key: str) -> str:
+  # TensorFlow writes "/" inside a key as ".S" and a dot before it as "..".
+  return key.replace(".S", "/").replace("..", ".")
+
+
+@contextmanager
+def reading(checkpoint: str) -> Iterator[None]:
+  """A context that turns what TensorFlow says of a damaged checkpoint into a CheckpointError."""
+  try:
+    yield
+  except (tf.errors.OpError, ValueError, AssertionError) as error:
+    detail = (getattr(error, "message", None) or str(error)).splitlines()[0]
+    raise CheckpointError(
+      f"{checkpoint}: the checkpoint cannot be restored: {detail}. Remove its files (the one "
+      "before is then used), or start over with --fresh"
+    ) from None
