@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.evaluation.evaluator import evaluate, results_path
+from heavy_ranker.evaluation.evaluator import evaluate, open_partition, results_path
 from heavy_ranker.evaluation.table import format_metrics
-from heavy_ranker.serving.exporter import export
+from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
@@ -44,6 +44,10 @@ def train_evaluate_export(
   """
   if make_missing_data:
     make_random_data_if_missing(config.train_data)
+  # What would only fail after training is looked at before.
+  prepare_export_dir(export_dir)
+  for name, partition in config.validation_data.items():
+    open_partition(config, name, partition)
   started = time.monotonic()
   train(config, fresh)
   trained = time.monotonic()

@@ -62,12 +62,9 @@ def evaluate_partition(
   config: HeavyRankerConfig, ranker: keras.Model, name: str, partition: DataConfig
 ) -> dict[str, dict[str, float]]:
   """Returns task -> metric -> value for one partition of `validation_data`."""
-  key = f"validation_data.{name}"
   tasks = list(config.model.tasks)
-  measured = [task for task in partition.evaluation_tasks or tasks if task in tasks]
-  inputs = input_names(config, schema_widths(config))
-  pipeline = InputPipeline(partition, "evaluate", inputs, measured, key)
-  columns = _collect(config, ranker, pipeline, name)
+  measured = measured_tasks(config, partition)
+  columns = _collect(config, ranker, open_partition(config, name, partition), name)
   positions = {task: tasks.index(task) for task in measured}
   return {
     task: metrics.evaluate_task(
@@ -77,6 +74,22 @@ def evaluate_partition(
     )
     for task in measured
   }
+
+
+def open_partition(config: HeavyRankerConfig, name: str, partition: DataConfig) -> InputPipeline:
+  """Returns a partition's pipeline; finds out whether its files can be used, but reads none.
+
+  Raises:
+    ConfigError, DataError: the partition or its files cannot be used.
+  """
+  inputs = input_names(config, schema_widths(config))
+  key = f"validation_data.{name}"
+  return InputPipeline(partition, "evaluate", inputs, measured_tasks(config, partition), key)
+
+
+def measured_tasks(config: HeavyRankerConfig, partition: DataConfig) -> list[str]:
+  """Returns the tasks a partition measures: its `evaluation_tasks`, else all of the model's."""
+  return list(partition.evaluation_tasks or config.model.tasks)
 
 
 def _collect(

@@ -14,6 +14,7 @@ from heavy_ranker.serving.signatures import ServingModule
 from tfrecords import paths
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError, StorageError
+from tfrecords.folders import make_writable
 
 DEFAULT_EXPORT_DIR = os.path.join("saved_models", "heavy_ranker")
 # TensorFlow Serving leaves this folder of an export alone.
@@ -47,8 +48,7 @@ def export(
   require_supported(config, "")
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
-  base = export_dir or os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
-  base = paths.resolve(base, "--export_dir")
+  base = prepare_export_dir(export_dir)
   target = os.path.join(base, str(_choose_version(base, version)))
   if tf.io.gfile.exists(target):
     raise StorageError(
@@ -61,16 +61,26 @@ def export(
   return target
 
 
+def prepare_export_dir(export_dir: Optional[str] = None) -> str:
+  """Returns the absolute folder of the versions, made and found writable.
+
+  Args:
+    export_dir: the folder; saved_models/heavy_ranker of the checkout when None.
+
+  Raises:
+    StorageError: it cannot be made or written.
+  """
+  default = os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
+  return make_writable(export_dir or default, "--export_dir")
+
+
 def _choose_version(base: str, version: Optional[int]) -> int:
   if version is not None:
     if version < 1:
       raise ConfigError(f"--version: found {version}, allowed: 1 or more")
     return version
-  try:
-    names = tf.io.gfile.listdir(base) if tf.io.gfile.exists(base) else []
-  except tf.errors.OpError as error:
-    raise StorageError(f"{base}: cannot be listed: {error.message}") from None
-  versions = [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
+  names = (name.rstrip("/") for name in tf.io.gfile.listdir(base))
+  versions = [int(name) for name in names if name.isdecimal()]
   return max(versions, default=0) + 1
 
 

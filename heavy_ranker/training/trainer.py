@@ -7,15 +7,16 @@ import tensorflow as tf
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.model import build_model, input_names, schema_widths
-from heavy_ranker.training import save_dir as save_dirs
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
+from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import TrainingError
+from tfrecords.folders import make_writable
 from tfrecords.input_pipeline import InputPipeline
 
 History = list[dict[str, float]]
@@ -76,14 +77,15 @@ class Trainer:
     self._open_checkpoints(optimizer)
 
   def _open_save_dir(self, fresh: bool) -> None:
-    self._save_dir = save_dirs.prepare(self._config.training.save_dir)
+    key = "training.save_dir"
+    self._save_dir = make_writable(self._config.training.save_dir, key)
     if fresh:
-      earlier = save_dirs.set_aside(self._save_dir)
+      earlier = set_aside(self._save_dir)
       if earlier:
         print(
           f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it"
         )
-      save_dirs.prepare(self._save_dir)
+      make_writable(self._save_dir, key)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
     self._checkpoints = CheckpointManager(

@@ -57,6 +57,11 @@ def test_train_resume_evaluate_export(folder):
     ("train_data.global_batch_size=5000", 3, "allowed: at most 120"),
     ("training.save_dir=small.yaml/run", 4, "training.save_dir"),
     ("train_data.inputs=${NOT_SET_HERE}/x", 2, "NOT_SET_HERE, which is not set"),
+    (
+      "validation_data.validation.inputs=none/*.gz",
+      3,
+      "validation_data.validation.inputs: no file",
+    ),
     ("no equals sign", 2, "dotted.key=value"),
   ],
 )
@@ -73,6 +78,14 @@ def test_help_names_the_shared_flags_and_an_example(command, tmp_path):
   done = run(f"heavy_ranker.{command}", "--help", cwd=tmp_path)
   for words in ("--config_path", "--set", f"./bazelw run //heavy_ranker:{command}"):
     assert words in done.stdout
+
+
+def test_an_export_that_could_not_be_written_is_found_before_training(folder):
+  flags = ["--config_path=small.yaml", "--export_dir=small.yaml/saved"]
+  done = run("heavy_ranker.train", *flags, "--set", "training.num_train_steps=99", cwd=folder)
+  assert done.returncode == 4
+  assert "--export_dir" in done.stderr
+  assert "step" not in done.stdout
 
 
 def test_export_before_training_says_what_to_do(folder):
