@@ -22,6 +22,7 @@ _FOLDER = "checkpoints"
 _INDEX_FILE = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
 _PREFIX = "weights/"
 VARIABLE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_NUMBERED_BY_KERAS = re.compile(r"(?P<parent>.*/cross_\d+)/(?P<layer>dense(_\d+)?)/(?P<rest>.*)")
 _MOST_DIFFERENCES_SHOWN = 20
 
 
@@ -81,10 +82,26 @@ def step_of(checkpoint: str) -> int:
 
 def weights_by_name(ranker: keras.Model) -> dict[str, tf.Variable]:
   """Returns every variable of the ranker by its readable name, the key in the checkpoint."""
-  weights = {variable.name.split(":")[0]: variable for variable in ranker.variables}
+  numbered: dict[str, list[str]] = {}
+  weights = {_stable_name(variable, numbered): variable for variable in ranker.variables}
   if len(weights) != len(ranker.variables):
     raise ValueError("two variables of the model share one name")
   return weights
+
+
+def _stable_name(variable: tf.Variable, numbered: dict[str, list[str]]) -> str:
+  """Returns a variable's name with the dense layers of a cross layer numbered from 0.
+
+  tensorflow-recommenders leaves their names to Keras, whose count runs over the whole process.
+  """
+  name = variable.name.split(":")[0]
+  match = _NUMBERED_BY_KERAS.fullmatch(name)
+  if not match:
+    return name
+  layers = numbered.setdefault(match["parent"], [])
+  if match["layer"] not in layers:
+    layers.append(match["layer"])
+  return f"{match['parent']}/dense_{layers.index(match['layer'])}/{match['rest']}"
 
 
 def restore_weights(ranker: keras.Model, checkpoint: str) -> None:

@@ -1,16 +1,18 @@
 """Puts the layers together into the functional Keras model."""
 
 from collections.abc import Mapping
-from typing import Optional
+from typing import Any, Optional
 
 import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker.calibration import SamplingCalibration, sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.layers.architecture import make_architecture
+from heavy_ranker.config.model import DlrmConfig, TaskModelConfig
+from heavy_ranker.layers.architecture import make_architecture, takes_parts
 from heavy_ranker.layers.embedding_norm import EmbeddingNorm
 from heavy_ranker.layers.featurization import DoubleNormLog
+from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
 from heavy_ranker.scoring import Score
 from heavy_ranker.seeds import derive_seed
@@ -49,9 +51,9 @@ def build_model(
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
   names = input_names(config, widths)
   inputs = {name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names}
-  features = _features(config, inputs)
+  parts = _feature_parts(config, inputs)
   tasks = list(config.model.tasks)
-  logits = keras.layers.Concatenate(name="logits")(_logits(config, features))
+  logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
   calibrated = SamplingCalibration(
     sampling_ratios(config.train_data, tasks), name="calibrated_probabilities"
@@ -86,28 +88,70 @@ def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[s
   return (*needed, *(name for name in EMBEDDINGS if name in widths))
 
 
-def _features(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-  synchronize = config.training.synchronize_batch_norm
+def _feature_parts(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+  """Returns the featurized dense features, then the normalized embeddings."""
   section = config.model.featurization_config
   dense = [inputs[name] for name in ("continuous", *section.feature_names_to_concat)]
-  featurization = DoubleNormLog(section.double_norm_log_config, synchronize, name="featurization")
-  parts = [featurization(dense)]
-  for name in EMBEDDINGS:
-    if name in inputs:
-      parts.append(EmbeddingNorm(name=f"{name}_norm")(inputs[name]))
-  return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
+  embeddings = [name for name in EMBEDDINGS if name in inputs]
+  return [
+    _featurization(config)(dense),
+    *(EmbeddingNorm(name=f"{name}_norm")(inputs[name]) for name in embeddings),
+  ]
 
 
-def _logits(config: HeavyRankerConfig, features: tf.Tensor) -> list[tf.Tensor]:
+def _featurization(config: HeavyRankerConfig) -> keras.layers.Layer:
+  section, name = config.model.featurization_config, "featurization"
+  if section.log1p_abs_config is not None:
+    return LogFeaturization(name=name)
+  if section.clip_log1p_abs_config is not None:
+    return LogFeaturization(section.clip_log1p_abs_config.clip_magnitude, name=name)
+  synchronize = config.training.synchronize_batch_norm
+  return DoubleNormLog(section.double_norm_log_config, synchronize, name=name)
+
+
+def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor]:
   section, seed = config.model, config.training.seed
   synchronize = config.training.synchronize_batch_norm
+  features = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
+
+  def input_of(architecture: TaskModelConfig, path: str, shared: tf.Tensor) -> Any:
+    if not takes_parts(architecture):
+      return shared
+    _check_dlrm(architecture.dlrm_config, parts, f"model.{path}.dlrm_config")
+    return parts
+
   shared = features
   if section.multi_task_type != "share_none":
-    backbone_seed = derive_seed(seed, "backbone")
-    shared = make_architecture(section.backbone, backbone_seed, synchronize, "backbone")(features)
+    backbone = make_architecture(
+      section.backbone, derive_seed(seed, "backbone"), synchronize, "backbone"
+    )
+    shared = backbone(input_of(section.backbone, "backbone", features))
   if section.multi_task_type == "share_partial":
     shared = keras.layers.Concatenate(name="features_and_backbone")([features, shared])
   return [
-    Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(shared)
+    Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(
+      input_of(tower, f"tasks.{task}", shared)
+    )
     for task, tower in section.tasks.items()
   ]
+
+
+def _check_dlrm(config: DlrmConfig, parts: list[tf.Tensor], path: str) -> None:
+  """Dot products need vectors of one width.
+
+  Raises:
+    ConfigError: there is no embedding, or the widths differ.
+  """
+  widths = [int(part.shape[-1]) for part in parts[1:]]
+  if not widths:
+    raise ConfigError(f"{path}: found no embedding among the inputs, allowed: at least one")
+  if len(set(widths)) > 1:
+    raise ConfigError(
+      f"{path}: found embeddings of widths {', '.join(map(str, widths))}, allowed: one width"
+    )
+  bottom = config.bottom_mlp.layer_sizes[-1]
+  if bottom != widths[0]:
+    raise ConfigError(
+      f"{path}.bottom_mlp.layer_sizes: the last size is {bottom}, allowed: {widths[0]}, the width "
+      "of the embeddings"
+    )

@@ -64,7 +64,13 @@ class MaskNetConfig(StrictModel):
 
 
 class DcnConfig(StrictModel):
-  """Deep and cross network, version 2."""
+  """Deep and cross network, version 2.
+
+  Attributes:
+    poly_degree: number of cross layers.
+    projection_dim: rank of their matrices; full when absent.
+    use_parallel: `parallel_mlp` reads the input; otherwise what the cross layers put out.
+  """
 
   poly_degree: pydantic.PositiveInt
   projection_dim: Optional[pydantic.PositiveInt] = None
@@ -74,7 +80,7 @@ class DcnConfig(StrictModel):
 
 
 class DlrmConfig(StrictModel):
-  """Deep learning recommendation model."""
+  """Deep learning recommendation model; `bottom_mlp` ends in the width of the embeddings."""
 
   bottom_mlp: MlpConfig
   top_mlp: MlpConfig
@@ -91,8 +97,6 @@ class TaskModelConfig(StrictModel):
   """An architecture: the backbone's, or a task's tower."""
 
   exactly_one_of = (("mlp_config", "dcn_config", "dlrm_config", "mask_net_config"),)
-  not_supported_yet = ("dcn_config", "dlrm_config")
-
   mlp_config: Optional[MlpConfig] = None
   dcn_config: Optional[DcnConfig] = None
   dlrm_config: Optional[DlrmConfig] = None
@@ -199,7 +203,7 @@ class FeaturizationConfig(StrictModel):
   exactly_one_of = (
     ("log1p_abs_config", "clip_log1p_abs_config", "z_score_log_config", "double_norm_log_config"),
   )
-  not_supported_yet = ("log1p_abs_config", "clip_log1p_abs_config", "z_score_log_config")
+  not_supported_yet = ("z_score_log_config",)
 
   log1p_abs_config: Optional[Log1pAbsConfig] = None
   clip_log1p_abs_config: Optional[ClipLog1pAbsConfig] = None
@@ -247,6 +251,11 @@ class ModelConfig(StrictModel):
     if self.multi_task_type == "share_none" and self.backbone is not None:
       raise inconsistent("backbone: found one, allowed with multi_task_type share_none: none")
     for task, tower in self.tasks.items():
+      if tower.dlrm_config and self.multi_task_type != "share_none":
+        raise inconsistent(
+          f"tasks.{task}.dlrm_config: a tower on a backbone has no embeddings to interact, "
+          "allowed: dlrm_config in the backbone, or in towers with multi_task_type share_none"
+        )
       if tower.mlp_config and tower.mlp_config.layer_sizes[-1] != 1:
         raise inconsistent(
           f"tasks.{task}.mlp_config.layer_sizes: the last size is "

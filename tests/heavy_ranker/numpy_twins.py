@@ -195,3 +195,25 @@ class Adam:
     mean = self.mean / (1 - self.beta_1**self.updates)
     square = self.square / (1 - self.beta_2**self.updates)
     return value - rate * mean / (np.sqrt(square) + self.epsilon)
+
+
+def cross_net(inputs, layers):
+  """x_{k+1} = x_0 * (x_k W_k + b_k) + x_k; a layer is its dense factors, one or two."""
+  net = inputs
+  for factors in layers:
+    product = net
+    for weights in factors:
+      product = product @ weights["kernel"] + weights.get("bias", 0.0)
+    net = inputs * product + net
+  return net
+
+
+def dlrm(inputs, bottom, top, **top_options):
+  dense_inputs, *embeddings = inputs
+  vectors = [mlp(dense_inputs, bottom), *embeddings]
+  pairs = [
+    np.sum(vectors[i] * vectors[j], axis=1, keepdims=True)
+    for i in range(len(vectors))
+    for j in range(i)
+  ]
+  return mlp(np.concatenate([vectors[0], *pairs], axis=1), top, **top_options)

@@ -142,8 +142,16 @@ EVERY_KEY = [
           },
           "pos_weight": 2.0,
         },
-        REPLIES: {"mlp_config": None, "dlrm_config": {"bottom_mlp": MLP, "top_mlp": FULL_MLP}},
       }
+    }
+  },
+  {
+    "model": {
+      "multi_task_type": "share_none",
+      "backbone": None,
+      "tasks": {
+        REPLIES: {"mlp_config": None, "dlrm_config": {"bottom_mlp": MLP, "top_mlp": FULL_MLP}},
+      },
     }
   },
   {

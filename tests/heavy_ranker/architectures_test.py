@@ -1,0 +1,117 @@
+"""Each architecture trains, resumes, is measured and served: trained scores equal served ones."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from heavy_ranker import build_model, evaluate, export, load_config, make_dataset, train
+from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights_by_name
+from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config, write_config
+from tfrecords.errors import ConfigError
+
+BAZEL_SIZE = "large"
+
+_MLP = {"layer_sizes": [6, 5], "final_layer_activation": True}
+_BLOCK = {"reduction_factor": 0.5, "output_size": 6, "input_layer_norm": True}
+_BACKBONES = {
+  "mlp": {"mlp_config": _MLP},
+  "serial_mask_net": {"mask_net_config": {"mask_blocks": [_BLOCK, _BLOCK]}},
+  "serial_mask_net_with_mlp": {"mask_net_config": {"mask_blocks": [_BLOCK], "mlp": _MLP}},
+  "parallel_mask_net": {"mask_net_config": {"mask_blocks": [_BLOCK, _BLOCK], "use_parallel": True}},
+  "cross_net": {"dcn_config": {"poly_degree": 2}},
+  "parallel_dcn": {
+    "dcn_config": {
+      "poly_degree": 2,
+      "projection_dim": 3,
+      "parallel_mlp": _MLP,
+      "use_parallel": True,
+      "output_mlp": _MLP,
+    }
+  },
+  "stacked_dcn": {"dcn_config": {"poly_degree": 1, "parallel_mlp": _MLP, "output_mlp": _MLP}},
+  "dlrm": {"dlrm_config": {"bottom_mlp": {"layer_sizes": [8, 4]}, "top_mlp": _MLP}},
+}
+_TOWERS = {
+  "cross_net_tower": {"dcn_config": {"poly_degree": 1, "output_mlp": {"layer_sizes": [4, 1]}}},
+  "mask_net_tower": {"mask_net_config": {"mask_blocks": [_BLOCK], "mlp": {"layer_sizes": [1]}}},
+  "dlrm_tower": {
+    "dlrm_config": {"bottom_mlp": {"layer_sizes": [4]}, "top_mlp": {"layer_sizes": [3, 1]}}
+  },
+}
+
+
+def _check_trained_equals_served(folder, *overrides):
+  config = small_config(folder, *overrides)
+  history = train(config)
+  assert np.isfinite([entry["loss"] for entry in history]).all()
+  resumed = small_config(folder, *overrides, "training.num_train_steps=7")
+  assert [entry["step"] for entry in train(resumed)] == [7]
+  assert set(evaluate(resumed)["validation"]) == set(TASKS)
+  ranker = build_model(resumed)
+  restore_weights(ranker, latest_checkpoint(str(folder / "run")))
+  features, _, _ = next(iter(make_dataset(resumed.validation_data["validation"], "evaluate")))
+  serve = tf.saved_model.load(export(resumed, export_dir=str(folder / "saved")))
+  served = serve.signatures["serving_default"](**{name: features[name] for name in WIDTHS})
+  np.testing.assert_allclose(served["score"], ranker(features)["score"], rtol=1e-6, atol=1e-6)
+  return ranker
+
+
+@pytest.mark.parametrize("name", _BACKBONES)
+def test_as_a_backbone(name, tmp_path):
+  _check_trained_equals_served(tmp_path, f"model.backbone={json.dumps(_BACKBONES[name])}")
+
+
+@pytest.mark.parametrize("name", _TOWERS)
+def test_as_a_tower_on_the_features(name, tmp_path):
+  overrides = [f"model.tasks.{task}={json.dumps(_TOWERS[name])}" for task in TASKS]
+  overrides += ["model.multi_task_type=share_none", "model.backbone=null"]
+  _check_trained_equals_served(tmp_path, *overrides)
+
+
+@pytest.mark.parametrize("name", ["cross_net_tower", "mask_net_tower"])
+def test_as_a_tower_on_features_and_backbone(name, tmp_path):
+  override = f"model.tasks.{TASKS[1]}={json.dumps(_TOWERS[name])}"
+  _check_trained_equals_served(tmp_path, override, "model.multi_task_type=share_partial")
+
+
+@pytest.mark.parametrize(
+  "featurization", ["{log1p_abs_config: {}}", "{clip_log1p_abs_config: {clip_magnitude: 2.0}}"]
+)
+def test_featurization(featurization, tmp_path):
+  _check_trained_equals_served(tmp_path, f"model.featurization_config={featurization}")
+
+
+def test_names_of_weights_do_not_depend_on_what_was_built_before(tmp_path):
+  override = f"model.backbone={json.dumps(_BACKBONES['parallel_dcn'])}"
+  config = load_config(write_config(tmp_path), [override])
+  first, second = (list(weights_by_name(build_model(config))) for _ in range(2))
+  assert first == second
+  assert "backbone/cross_1/dense_1/kernel" in first
+
+
+@pytest.mark.parametrize(
+  ("overrides", "message"),
+  [
+    (
+      [f"model.backbone={json.dumps(_BACKBONES['dlrm']).replace('[8, 4]', '[5]')}"],
+      "bottom_mlp.layer_sizes: the last size is 5, allowed: 4, the width of the embeddings",
+    ),
+    (
+      [f"model.tasks.{TASKS[0]}={json.dumps(_TOWERS['dlrm_tower'])}"],
+      "dlrm_config: a tower on a backbone has no embeddings to interact",
+    ),
+  ],
+)
+def test_a_dlrm_that_cannot_work_says_why(overrides, message, tmp_path):
+  with pytest.raises(ConfigError, match=message):
+    build_model(small_config(tmp_path, *overrides))
+
+
+def test_a_dlrm_needs_embeddings_of_one_width(tmp_path):
+  config = small_config(tmp_path, f"model.backbone={json.dumps(_BACKBONES['dlrm'])}")
+  with pytest.raises(ConfigError, match="found embeddings of widths 4, 3"):
+    build_model(config, {**WIDTHS, "author_embedding": 3})
+  with pytest.raises(ConfigError, match="found no embedding"):
+    build_model(config, {"continuous": 4, "binary": 2})
