@@ -116,6 +116,15 @@ def restore_weights(ranker: keras.Model, checkpoint: str) -> None:
     tracked.restore(checkpoint).expect_partial().assert_existing_objects_matched()
 
 
+def stored_shapes(checkpoint: str) -> dict[str, tuple[int, ...]]:
+  """Returns the shape of each weight in a checkpoint, by the weight's name."""
+  return {
+    _unescape(name[len(_PREFIX) : -len(VARIABLE_SUFFIX)]): tuple(shape)
+    for name, shape in tf.train.list_variables(checkpoint)
+    if name.startswith(_PREFIX) and "/.OPTIMIZER_SLOT/" not in name
+  }
+
+
 def require_same_architecture(ranker: keras.Model, checkpoint: str) -> None:
   """Compares names and shapes of a checkpoint's weights with a ranker's.
 
@@ -123,11 +132,7 @@ def require_same_architecture(ranker: keras.Model, checkpoint: str) -> None:
     CheckpointError: lists what only one of them has, and what differs in shape.
   """
   with reading(checkpoint):
-    stored = {
-      _unescape(name[len(_PREFIX) : -len(VARIABLE_SUFFIX)]): tuple(shape)
-      for name, shape in tf.train.list_variables(checkpoint)
-      if name.startswith(_PREFIX) and "/.OPTIMIZER_SLOT/" not in name
-    }
+    stored = stored_shapes(checkpoint)
   wanted = {name: tuple(weight.shape) for name, weight in weights_by_name(ranker).items()}
   differences = [
     f"only in the checkpoint: {name} {stored[name]}" for name in stored.keys() - wanted

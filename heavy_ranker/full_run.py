@@ -63,7 +63,12 @@ def train_evaluate_export(
 
 
 def make_random_data_if_missing(train_data: DataConfig) -> None:
-  """Writes random records where `train_data.inputs` looks, if no file is there, and says so."""
+  """Writes random records where `train_data.inputs` looks, if no file is there, and says so.
+
+  A section that reads folders of days or hours is left alone: it has records of its own.
+  """
+  if train_data.inputs is None:
+    return
   pattern = paths.resolve(train_data.inputs, "train_data.inputs")
   if tf.io.gfile.glob(pattern):
     return

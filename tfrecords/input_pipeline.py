@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrecords import diagnosis, labels, parsing, preprocessing, schema, shards
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean, require_supported
+from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
 
 Mode = Literal["train", "evaluate", "predict"]
@@ -28,14 +29,15 @@ class InputPipeline:
     mode: "train" shuffles, repeats and drops the remainder, every record once an epoch;
       "evaluate" reads every record once, file after file in the order of their names, the
       remainder kept; "predict" is "evaluate" without labels.
-    features: names inside the model of the features to parse; all of the section's when None.
+    features: names inside the model of the features to yield, extracted ones among them; all of
+      the section's when None. Only these and what they are made of is parsed.
     tasks: the labels to parse; all of the section's when None.
     key: the section's path in the configuration, for the messages.
 
   Attributes:
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
-      [batch, width] (integer features keep int64 where `features` names them `discrete` or an
-      id); labels and weights: dicts of float32 [batch] by task.
+      [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
+      of float32 [batch] by task.
     shards: the files it reads.
 
   Raises:
@@ -56,13 +58,23 @@ class InputPipeline:
     self._config, self._mode, self._key = config, mode, key
     known = schema.features_of(config, key)
     self._tasks = _choose(tasks, config.tasks, f"{key}.tasks") if mode != "predict" else ()
-    inputs = [name for name in known if name not in config.tasks]
-    chosen = _choose(features, inputs, f"{key}.seg_dense_schema")
-    self._features = {name: known[name] for name in (*chosen, *self._tasks)}
     self._preprocessor = preprocessing.Preprocessor(config.preprocess, f"{key}.preprocess")
-    for name in chosen:
+    section = config.preprocess.downsample_negatives if config.preprocess is not None else None
+    self._downsampler = NegativeDownsampler(
+      section if mode == "train" else None, f"{key}.preprocess.downsample_negatives"
+    )
+    self._downsampler.check(config.tasks)
+    self._labels = tuple(dict.fromkeys((*self._tasks, *self._downsampler.labels)))
+    self._batch_size = config.global_batch_size * self._downsampler.multiplier
+    features = features if features is None else tuple(features)
+    outputs = self._preprocessor.outputs(known, config.tasks, features)
+    chosen = _choose(features, outputs, f"{key}.seg_dense_schema")
+    self._outputs = {name: outputs[name] for name in chosen}
+    parsed = self._preprocessor.sources(chosen, self._tasks)
+    for name in parsed:
       self._preprocessor.width(known[name])
-    self.shards = shards.find_shards(config.inputs, f"{key}.inputs", config.num_files_to_keep or 0)
+    self._features = {name: known[name] for name in (*parsed, *self._labels)}
+    self.shards = shards.shards_of(config, key)
     if mode == "train":
       self._check_batch_size()
     self.dataset = self._build()
@@ -74,13 +86,16 @@ class InputPipeline:
     )
 
   def _check_batch_size(self) -> None:
-    size = self._config.global_batch_size
+    multiplier = self._downsampler.multiplier
     with self.explained():
-      found = sum(1 for _ in _records_in_order(self.shards).take(size).as_numpy_iterator())
-    if found < size:
+      records = _records_in_order(self.shards).take(self._batch_size)
+      found = sum(1 for _ in records.as_numpy_iterator())
+    if found < self._batch_size:
+      share = f"a {multiplier}th (batch_multiplier) of " if multiplier > 1 else ""
       raise DataError(
-        f"{self._key}.global_batch_size: found {size}, allowed: at most {found}, which is all the "
-        f"records in the {len(self.shards)} file(s) of {self._key}.inputs"
+        f"{self._key}.global_batch_size: found {self._config.global_batch_size}, allowed: at most "
+        f"{found // multiplier}, which is {share}all the records in the {len(self.shards)} file(s) "
+        f"of {self._key}.{self._config.inputs_key}"
       )
 
   def _build(self) -> tf.data.Dataset:
@@ -107,7 +122,7 @@ class InputPipeline:
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat()
-    batches = records.batch(config.global_batch_size, drop_remainder=training)
+    batches = records.batch(self._batch_size, drop_remainder=training)
     parsed = batches.map(
       self._make_parse(),
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
@@ -117,15 +132,23 @@ class InputPipeline:
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
     config, tasks = self._config, self._tasks
-    parse = parsing.make_parser(self._features, frozenset(tasks))
+    parse = parsing.make_parser(self._features, frozenset(self._labels))
     # Evaluation always weights by its own rates; training corrects once, here or in the model.
     weighted = self._mode != "train" or config.sampling_correction == "weights"
 
     def parse_batch(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
       names = diagnosis.record_names(files, positions)
-      batch = self._preprocessor(parse(serialized, names))
+      batch = parse(serialized, names)
+      factor = None
+      if self._downsampler.labels:
+        rows, factor = self._downsampler.rows(batch, config.global_batch_size)
+        batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
+        names = tf.gather(names, rows)
+      batch = self._preprocessor(batch)
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
-      return model_inputs(features), label, weight
+      if factor is not None:
+        weight = {task: values * factor for task, values in weight.items()}
+      return preprocessing.model_inputs(features, self._outputs), label, weight
 
     return parse_batch
 
@@ -141,14 +164,6 @@ def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
     ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
   """
   return InputPipeline(config, mode).dataset
-
-
-def model_inputs(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """Casts a batch's dense features to what the model takes: `binary` to float32."""
-  return {
-    name: tf.cast(tensor, tf.float32) if name == "binary" else tensor
-    for name, tensor in features.items()
-  }
 
 
 def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) -> tuple[str, ...]:

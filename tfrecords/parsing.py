@@ -5,6 +5,7 @@ names the record (TensorFlow puts the record's name into the message).
 """
 
 from collections.abc import Callable, Mapping
+from typing import Union
 
 import tensorflow as tf
 
@@ -26,7 +27,7 @@ def make_parser(features: Mapping[str, Feature], labels: frozenset[str] = frozen
   Returns:
     A function of serialized Examples [batch] and the records' names for error messages [batch]
     (both strings) to a dict of tensors [batch, length], by name inside the model; a feature of
-    variable length comes as a ragged tensor.
+    variable length comes as a ragged tensor. Features with `masked_mantissa_bits` come masked.
   """
   by_record_name = {feature.record_name: feature for feature in features.values()}
   specification = {
@@ -36,9 +37,24 @@ def make_parser(features: Mapping[str, Feature], labels: frozenset[str] = frozen
 
   def parse(serialized: tf.Tensor, record_names: tf.Tensor) -> dict[str, tf.Tensor]:
     parsed = tf.io.parse_example(serialized, specification, example_names=record_names)
-    return {by_record_name[key].name: tensor for key, tensor in parsed.items()}
+    return {
+      by_record_name[key].name: _mask_mantissa(tensor, by_record_name[key].masked_mantissa_bits)
+      for key, tensor in parsed.items()
+    }
 
   return parse
+
+
+def mask_mantissa(values: tf.Tensor, n_bits: int) -> tf.Tensor:
+  """Sets the low `n_bits` mantissa bits of float32 values to zero; keeps shape and dtype."""
+  kept = tf.constant(-1 << n_bits, tf.int32)
+  return tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(values, tf.int32), kept), tf.float32)
+
+
+def _mask_mantissa(
+  tensor: Union[tf.Tensor, tf.RaggedTensor], n_bits: int
+) -> Union[tf.Tensor, tf.RaggedTensor]:
+  return tf.ragged.map_flat_values(mask_mantissa, tensor, n_bits) if n_bits else tensor
 
 
 def _specification(feature: Feature, default: int) -> object:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -25,12 +25,14 @@ class Feature:
     name: what it is called inside the model.
     dtype: "int64_list", "float_list" or "bytes_list".
     length: number of values; VARIABLE_LENGTH for any number.
+    masked_mantissa_bits: how many low mantissa bits parsing sets to zero.
   """
 
   record_name: str
   name: str
   dtype: str
   length: int
+  masked_mantissa_bits: int = 0
 
   @property
   def tensor_dtype(self) -> tf.DType:
@@ -133,7 +135,24 @@ def features_of(config: DataConfig, key: str = "train_data") -> dict[str, Featur
         f"{key}.tasks.{task}: the schema {section.schema_path} says {label.dtype} of length "
         f"{label.length}, allowed for a label: int64_list of length 1"
       )
-  return features
+  return {**features, **_masked(section.mask_mantissa_features or {}, features, path)}
+
+
+def _masked(
+  bits: Mapping[str, int], features: Mapping[str, Feature], path: str
+) -> dict[str, Feature]:
+  masked = {}
+  for name, n_bits in bits.items():
+    where = f"{path}.mask_mantissa_features.{name}"
+    if name not in features:
+      raise ConfigError(
+        f"{where}: this section reads no such feature{did_you_mean(name, features)}; allowed: "
+        f"{', '.join(features)}"
+      )
+    if features[name].dtype != "float_list":
+      raise ConfigError(f"{where}: found a feature of {features[name].dtype}, allowed: float_list")
+    masked[name] = replace(features[name], masked_mantissa_bits=n_bits)
+  return masked
 
 
 def _require_known(names: Iterable[str], schema: Mapping[str, Feature], path: str) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfrecords import paths, record_format
+from tfrecords import dated_folders, paths, record_format
+from tfrecords.config.data import DataConfig
 from tfrecords.errors import DataError
 
 _LOOK_AHEAD_THREADS = 16
@@ -26,6 +27,51 @@ class Shard:
   compression: str
 
 
+def shards_of(config: DataConfig, key: str = "train_data") -> list[Shard]:
+  """Lists the files a data section reads, sorted by name, each opened once.
+
+  Args:
+    config: the section; it says where the files lie, and how many of them to keep.
+    key: the section's path in the configuration, for the messages.
+
+  Raises:
+    ConfigError: a path needs an environment variable that is not set.
+    DataError: there are no files, too many folders of a range are missing or empty, or a file is
+      no TFRecord file.
+  """
+  key, keep = f"{key}.{config.inputs_key}", config.num_files_to_keep or 0
+  if config.inputs is not None:
+    return find_shards(config.inputs, key, keep)
+  hourly, daily = config.explicit_datetime_inputs, config.explicit_date_inputs
+  if hourly is not None:
+    root = paths.resolve(hourly.data_root, f"{key}.data_root")
+    end = dated_folders.parse_hour(hourly.end_datetime)
+    folders = dated_folders.hourly_folders(root, end, hourly.hours)
+    tolerance, tolerance_key = hourly.num_missing_hours_tol, f"{key}.num_missing_hours_tol"
+  else:
+    root = paths.resolve(daily.data_root, f"{key}.data_root")
+    end = dated_folders.parse_date(daily.end_date)
+    folders = dated_folders.daily_folders(root, end, daily.days)
+    tolerance, tolerance_key = daily.num_missing_days_tol, f"{key}.num_missing_days_tol"
+  with ThreadPoolExecutor(_LOOK_AHEAD_THREADS) as threads:
+    patterns = [os.path.join(folder, "*") for folder in folders]
+    files = list(threads.map(lambda pattern: _matches(pattern, key)[0], patterns))
+  missing = [folder for folder, found in zip(folders, files) if not found]
+  if len(missing) > tolerance:
+    raise DataError(
+      f"{key}: {len(missing)} of {len(folders)} folders are missing or hold no file, allowed: "
+      f"{tolerance}: {', '.join(missing)}. Fill them, or go without them with --set "
+      f"{tolerance_key}={len(missing)}"
+    )
+  if len(missing) == len(folders):
+    raise DataError(
+      f"{key}: no folder holds a file, allowed: at least one that does: {', '.join(missing)}. "
+      f"Give other folders with --set {key}.data_root=PATH"
+    )
+  every = sorted(path for found in files for path in found)
+  return inspect_shards(every[:keep] if keep else every)
+
+
 def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shard]:
   """Lists the files a glob matches, sorted by name, each opened once to see that it holds records.
 
@@ -38,12 +84,8 @@ def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shar
     DataError: nothing matches, or a file is empty or no TFRecord file.
   """
   resolved = paths.resolve(pattern, key)
-  try:
-    matches = [path for path in tf.io.gfile.glob(resolved) if _is_meant(path, resolved)]
-    files = sorted(path for path in matches if not tf.io.gfile.isdir(path))
-  except tf.errors.OpError as error:
-    raise DataError(f"{key}: {resolved!r} cannot be listed: {error.message}") from None
-  if not files and matches:
+  files, folders = _matches(resolved, key)
+  if not files and folders:
     raise DataError(
       f"{key}: only folders match {resolved!r}, allowed: a glob of files, such as "
       f"--set {key}={os.path.join(resolved, '*.gz')}"
@@ -56,6 +98,16 @@ def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shar
   if num_files_to_keep:
     files = files[:num_files_to_keep]
   return inspect_shards(files)
+
+
+def _matches(pattern: str, key: str) -> tuple[list[str], list[str]]:
+  """Returns the files and the folders that a resolved glob means, each sorted."""
+  try:
+    matches = sorted(path for path in tf.io.gfile.glob(pattern) if _is_meant(path, pattern))
+    folders = [path for path in matches if tf.io.gfile.isdir(path)]
+  except tf.errors.OpError as error:
+    raise DataError(f"{key}: {pattern!r} cannot be listed: {error.message}") from None
+  return sorted(set(matches) - set(folders)), folders
 
 
 def _is_meant(path: str, pattern: str) -> bool:

@@ -16,7 +16,8 @@ class TrainingConfig(StrictModel):
     seed: seed of initial weights and dropout.
     synchronize_batch_norm: normalize with the statistics of the global batch (default, equal to
       one replica with the whole batch) rather than with each replica's own.
-    initial_checkpoint_dir: take weights from there at step 0.
+    initial_checkpoint_dir: a run or checkpoint whose weights are taken at step 0 where name and
+      shape are the same.
     checkpoint_every_n: steps between checkpoints; the last step always writes one.
     checkpoint_max_to_keep: older checkpoints are deleted; all are kept when absent.
     train_log_every_n: steps between log lines.
@@ -26,7 +27,7 @@ class TrainingConfig(StrictModel):
     gradient_accumulation: micro-batches whose gradients make one update.
   """
 
-  not_supported_yet = ("initial_checkpoint_dir", "gradient_accumulation")
+  not_supported_yet = ("gradient_accumulation",)
 
   save_dir: str
   num_train_steps: pydantic.NonNegativeInt = 1_000_000

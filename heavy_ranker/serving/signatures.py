@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker.config import HeavyRankerConfig
-from tfrecords import input_pipeline, parsing, preprocessing, schema
+from tfrecords import parsing, preprocessing, schema
 
 SERVING_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 SCORE_EXAMPLES = "score_examples"
@@ -85,13 +85,16 @@ def make_raw_parser(
   It applies the preprocessing that training applied: the records are those of `train_data`, with
   all their values. Labels are not looked at; an absent feature reads as 0.
   """
-  known = schema.features_of(config.train_data)
-  parse = parsing.make_parser({name: known[name] for name in inputs})
-  preprocessor = preprocessing.Preprocessor(config.train_data.preprocess)
+  section = config.train_data
+  known = schema.features_of(section)
+  preprocessor = preprocessing.Preprocessor(section.preprocess)
+  outputs = preprocessor.outputs(known, section.tasks, inputs)
+  chosen = {name: outputs[name] for name in inputs}
+  parse = parsing.make_parser({name: known[name] for name in preprocessor.sources(inputs)})
 
   def parse_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     positions = tf.strings.as_string(tf.range(tf.shape(examples)[0]))
     names = tf.strings.join(["example ", positions])
-    return input_pipeline.model_inputs(preprocessor(parse(examples, names)))
+    return preprocessing.model_inputs(preprocessor(parse(examples, names)), chosen)
 
   return parse_examples

@@ -14,6 +14,7 @@ from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
+from heavy_ranker.training.warm_start import warm_start
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import TrainingError
 from tfrecords.folders import make_writable
@@ -99,6 +100,9 @@ class Trainer:
     )
     checkpoint = latest_checkpoint(self._save_dir)
     if checkpoint is None:
+      if self._config.training.initial_checkpoint_dir is not None:
+        initial = self._config.training.initial_checkpoint_dir
+        print(f"warm start: {warm_start(self._model.ranker, initial)}")
       return
     same_data = self._checkpoints.restore(checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
@@ -129,8 +133,9 @@ class Trainer:
     try:
       outputs = self._train_step(self._iterator)
     except tf.errors.OutOfRangeError:
+      inputs = f"train_data.{self._config.train_data.inputs_key}"
       raise TrainingError(
-        f"train_data.inputs: the data ended after {step - 1} steps, allowed: enough for "
+        f"{inputs}: the data ended after {step - 1} steps, allowed: enough for "
         f"{section.num_train_steps}. Set train_data.repeat_files=true or fewer "
         "training.num_train_steps"
       ) from None

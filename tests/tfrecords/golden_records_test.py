@@ -12,12 +12,13 @@ import yaml
 
 from tests.tfrecords import record_files
 from tfrecords import paths
-from tfrecords.config.data import DataConfig, Preprocess, TaskSampling
+from tfrecords.config.data import DataConfig, DownsampleNegatives, Preprocess, TaskSampling
 from tfrecords.config.strict_model import validate
+from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import DataError
 from tfrecords.input_pipeline import InputPipeline
 from tfrecords.labels import split_labels
-from tfrecords.parsing import make_parser
+from tfrecords.parsing import make_parser, mask_mantissa
 from tfrecords.preprocessing import Preprocessor
 from tfrecords.schema import features_of
 
@@ -141,6 +142,93 @@ def test_slicing_alone(parsed, arrays):
   path = {"binary_feature_mask_path": str(GOLDEN / "e_binary_mask.npy")}
   result = Preprocessor(validate(Preprocess, {"truncate_and_slice": path}, "test"))(binary)
   assert_same_bits(result["binary"], arrays["mask_only_binary/binary"])
+
+
+def test_masked_mantissas(arrays):
+  result = mask_mantissa(tf.constant([1.1, -2.3, 3e38]), 16)
+  assert_same_bits(result, arrays["mask_mantissa16/x"])
+
+
+def preprocess(batch, **section):
+  return Preprocessor(validate(Preprocess, section, "test"))(batch)
+
+
+def tensors(arrays, name):
+  return {key: tf.constant(array) for key, array in section_of(arrays, name).items()}
+
+
+def stored(tensor):
+  """A tensor the way the arrays hold it: bfloat16 as float32."""
+  return tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor
+
+
+def test_downcast(arrays, facts):
+  dtypes = {"continuous": "bfloat16", "binary": "bool", "user_embedding": "bfloat16"}
+  result = preprocess(tensors(arrays, "downcast_in"), downcast={"features": dtypes})
+  assert set(result) == set(facts["keys"]["downcast"])
+  assert {name: tensor.dtype.name for name, tensor in result.items()} == dtypes
+  for name, tensor in result.items():
+    assert_same_bits(stored(tensor), arrays[f"downcast/{name}"])
+
+
+@pytest.mark.parametrize("name, window", [("rectify", {}), ("rectify_half_hour", 0.5)])
+def test_rectified_labels(arrays, facts, name, window):
+  section = dict(facts["rectify_config"])
+  if window:
+    section["label_rectification_window_in_hours"] = window
+  result = preprocess(tensors(arrays, "rectify_in"), rectify_labels=section)
+  assert set(result) == set(facts["keys"][name])
+  for key, tensor in result.items():
+    expected = arrays.get(f"{name}/{key}", arrays[f"rectify_in/{key}"])
+    assert_same_bits(tensor, expected)
+
+
+def test_extracted_features(parsed, arrays, facts):
+  section = {"extract_feature_table": facts["extract_table"]}
+  result = preprocess(parsed, extract_features=section)
+  expected = section_of(arrays, "extract")
+  assert set(result) == {*parsed, *expected}
+  for name, array in expected.items():
+    assert_same_bits(result[name], array)
+
+
+def test_the_chain_of_steps(parsed, arrays, facts):
+  result = preprocess(
+    parsed,
+    truncate_and_slice={"continuous_feature_truncation": 50, "binary_feature_truncation": 9},
+    downcast={"features": {"binary": "bool"}},
+    extract_features={"extract_feature_table": facts["extract_table"][:2]},
+  )
+  expected = section_of(arrays, "build_preprocess_chain")
+  assert set(expected) == {"continuous", "binary", "pos", "c0"}
+  for name, array in expected.items():
+    assert_same_bits(result[name], array)
+  binary = preprocess(parsed, truncate_and_slice={"binary_feature_truncation": 59})["binary"]
+  assert_same_bits(binary, arrays["build_preprocess_truncate/binary"])
+
+
+DOWNSAMPLED = (
+  "few_pos_w",
+  "few_pos_now",
+  "n_pos_gt_batch",
+  "single_label",
+  "no_pos",
+  "not_divisible",
+)
+
+
+@pytest.mark.parametrize("name", DOWNSAMPLED)
+def test_downsampled_negatives(arrays, facts, name):
+  case = dict(facts["downsample_cases"][name])
+  batch = tensors(arrays, f"downsample_{name}_in")
+  n_rows = case.pop("batch")
+  weights = batch.pop("weights") if case.pop("weights_in_inputs") else tf.ones([n_rows, 3])
+  downsampler = NegativeDownsampler(validate(DownsampleNegatives, case, "test"), "key")
+  rows, factor = downsampler.rows(batch, n_rows // downsampler.multiplier)
+  for key, tensor in batch.items():
+    assert_same_bits(tf.gather(tensor, rows), arrays[f"downsample_{name}/{key}"])
+  weighted = tf.gather(weights, rows) * factor[:, None]
+  assert_same_bits(weighted, arrays[f"downsample_{name}/weights"])
 
 
 @pytest.mark.parametrize("name", SLICED)

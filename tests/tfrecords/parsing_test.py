@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tests.tfrecords import record_files
-from tfrecords.parsing import MISSING_LABEL, make_parser
+from tfrecords.parsing import MISSING_LABEL, make_parser, mask_mantissa
 from tfrecords.schema import Feature
 
 FEATURES = {
@@ -72,3 +72,24 @@ def test_works_in_a_graph_with_any_number_of_records():
 def test_a_feature_unlike_the_schema_is_an_error_that_names_the_record(changes):
   with pytest.raises(tf.errors.InvalidArgumentError, match="number 1"):
     parse([record_files.record(0), record_files.record(1, **changes)])
+
+
+def test_masked_mantissas():
+  features = {
+    "continuous": Feature("cont_vals", "continuous", "float_list", 5, masked_mantissa_bits=22),
+    "any": Feature("author.vector", "any", "float_list", -1, masked_mantissa_bits=23),
+    "spare": Feature("spare", "spare", "float_list", 2),
+  }
+  rows = [1.75, -2.75, 0.0, -0.0, float("inf")]
+  parsed = parse([record_files.record(0, cont_vals=rows, author__vector=[3.0, 0.75])], features)
+  expected = tf.constant([[1.5, -2.0, 0.0, -0.0, float("inf")]])
+  assert parsed["continuous"].numpy().tobytes() == expected.numpy().tobytes()
+  assert parsed["any"].to_list() == [[2.0, 0.5]]
+  assert parsed["spare"].numpy().tolist() == [[0.5, 0.25]]
+
+
+@pytest.mark.parametrize("n_bits", [0, 1, 16, 23])
+def test_masked_bits_are_the_lowest(n_bits):
+  bits = tf.constant([0x3FFFFFFF, 0x40490FDB, 1], tf.int32)
+  masked = tf.bitcast(mask_mantissa(tf.bitcast(bits, tf.float32), n_bits), tf.int32)
+  assert masked.numpy().tolist() == [bit >> n_bits << n_bits for bit in bits.numpy().tolist()]

@@ -1,31 +1,87 @@
 """The `train_data` section and each partition of `validation_data`."""
 
-from typing import ClassVar, Literal, Optional
+from datetime import datetime
+from typing import Annotated, Any, Callable, ClassVar, Literal, Optional
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
+from tfrecords import dated_folders
 from tfrecords.config import yaml_file
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 
 Dtype = Literal["bfloat16", "float16", "float32", "float64", "int32", "int64", "bool", "uint8"]
 
+MantissaBits = Annotated[int, pydantic.Field(ge=0, le=23)]
+
 
 class ExplicitDatetimeInputs(StrictModel):
-  """Hourly folders `data_root/YYYY/MM/DD/HH` that end with `end_datetime`, inclusive."""
+  """Hourly folders `data_root/YYYY/MM/DD/HH`.
+
+  Attributes:
+    data_root: the folder above the years.
+    end_datetime: the last hour, YYYY/MM/DD/HH; it is read, too.
+    hours: how many hours, counted back from the last.
+    num_missing_hours_tol: how many of their folders may be missing or empty.
+  """
 
   data_root: str
   end_datetime: str
   hours: pydantic.PositiveInt
   num_missing_hours_tol: pydantic.NonNegativeInt = 0
 
+  @pydantic.field_validator("end_datetime", mode="before")
+  @classmethod
+  def _check_end(cls, value: Any) -> Any:
+    return _require_date(value, dated_folders.parse_hour, dated_folders.HOUR_FORMAT)
+
+  @pydantic.model_validator(mode="after")
+  def _check_range(self) -> "ExplicitDatetimeInputs":
+    _require_range("hours", self.hours, dated_folders.parse_hour(self.end_datetime), hours=1)
+    return self
+
 
 class ExplicitDateInputs(StrictModel):
-  """Daily folders `data_root/YYYY/MM/DD` that end with `end_date`, inclusive."""
+  """Daily folders `data_root/YYYY/MM/DD`.
+
+  Attributes:
+    data_root: the folder above the years.
+    end_date: the last day, YYYY/MM/DD; it is read, too.
+    days: how many days, counted back from the last.
+    num_missing_days_tol: how many of their folders may be missing or empty.
+  """
 
   data_root: str
   end_date: str
   days: pydantic.PositiveInt
   num_missing_days_tol: pydantic.NonNegativeInt = 0
+
+  @pydantic.field_validator("end_date", mode="before")
+  @classmethod
+  def _check_end(cls, value: Any) -> Any:
+    return _require_date(value, dated_folders.parse_date, dated_folders.DATE_FORMAT)
+
+  @pydantic.model_validator(mode="after")
+  def _check_range(self) -> "ExplicitDateInputs":
+    _require_range("days", self.days, dated_folders.parse_date(self.end_date), hours=24)
+    return self
+
+
+def _require_date(value: Any, parse: Callable[[str], datetime], allowed: str) -> Any:
+  try:
+    parse(value)
+  except (TypeError, ValueError):
+    raise PydanticCustomError("date_format", "{allowed}", {"allowed": allowed}) from None
+  return value
+
+
+def _require_range(key: str, steps: int, end: datetime, hours: int) -> None:
+  try:
+    dated_folders.require_range(end, steps, hours)
+  except OverflowError:
+    raise inconsistent(
+      f"{key}: found {steps}, allowed: as many as lie between the year 1 and the end"
+    ) from None
 
 
 class SegDenseSchema(StrictModel):
@@ -35,15 +91,14 @@ class SegDenseSchema(StrictModel):
     schema_path: JSON file that lists every feature with dtype and length.
     features: the record's names to read; all of the schema's when absent.
     renamed_features: name inside the model -> name in the record.
-    mask_mantissa_features: float feature -> how many low mantissa bits become zero.
+    mask_mantissa_features: float feature, by its name inside the model -> how many of the 23
+      mantissa bits, from the lowest on, become zero.
   """
-
-  not_supported_yet = ("mask_mantissa_features",)
 
   schema_path: str
   features: Optional[list[str]] = None
   renamed_features: dict[str, str] = pydantic.Field(default_factory=dict)
-  mask_mantissa_features: Optional[dict[str, int]] = None
+  mask_mantissa_features: Optional[dict[str, MantissaBits]] = None
 
   @pydantic.model_validator(mode="after")
   def _no_name_twice(self) -> "SegDenseSchema":
@@ -71,22 +126,35 @@ class TruncateAndSlice(StrictModel):
 
 
 class Downcast(StrictModel):
-  """Casts features to a smaller dtype: feature -> dtype."""
+  """Rounds features to a smaller dtype: feature -> dtype. The model still gets float32."""
 
   features: dict[str, Dtype] = pydantic.Field(default_factory=dict)
 
 
 class RectifyLabels(StrictModel):
-  """Keeps a label only where the engagement came within a window after serving."""
+  """Keeps a label only where impression and engagement came within a window after serving.
 
-  label_rectification_window_in_hours: float = pydantic.Field(default=3.0, gt=0)
+  Attributes:
+    label_rectification_window_in_hours: both have to come sooner than this after serving.
+    served_timestamp_field: a feature by its name inside the model, milliseconds; so are the others.
+    impressed_timestamp_field: when the user saw it.
+    label_to_engaged_timestamp_field: task -> when the user did it; other labels stay.
+  """
+
+  label_rectification_window_in_hours: float = pydantic.Field(default=3.0, gt=0, le=1e9)
   served_timestamp_field: str
   impressed_timestamp_field: str
   label_to_engaged_timestamp_field: dict[str, str]
 
 
 class ExtractFeature(StrictModel):
-  """One column of a dense tensor under a name of its own."""
+  """One column of a dense tensor under a name of its own.
+
+  Attributes:
+    name: the new feature, inside the model; of width 1.
+    source_tensor: the feature that holds it, by its name inside the model.
+    index: the column, as it is after `truncate_and_slice`; -1 is the last one.
+  """
 
   name: str
   source_tensor: str
@@ -100,17 +168,25 @@ class ExtractFeatures(StrictModel):
 
 
 class DownsampleNegatives(StrictModel):
-  """Reads `batch_multiplier` batches, keeps the positives and fills up with negatives."""
+  """Reads `batch_multiplier` batches, keeps the positives and fills up with negatives.
+
+  Attributes:
+    batch_multiplier: how many batches' records training reads for one batch.
+    engagements_list: a record is positive if any of these tasks' labels is 1.
+    num_engagements: how many labels the reference weights; labels have names here, so that it
+      has no effect.
+  """
 
   batch_multiplier: pydantic.PositiveInt
-  engagements_list: list[str]
+  engagements_list: list[str] = pydantic.Field(min_length=1)
   num_engagements: pydantic.PositiveInt
 
 
 class Preprocess(StrictModel):
-  """What happens to a parsed batch, in the order of the keys below."""
+  """What happens to a parsed batch, in the order of the keys below.
 
-  not_supported_yet = ("downsample_negatives", "downcast", "rectify_labels", "extract_features")
+  `downsample_negatives` is for training only, and `rectify_labels` no part of the export.
+  """
 
   downsample_negatives: Optional[DownsampleNegatives] = None
   truncate_and_slice: Optional[TruncateAndSlice] = None
@@ -124,6 +200,8 @@ class DataConfig(StrictModel):
 
   Attributes:
     inputs: a glob of TFRecord files (gzip, zlib or uncompressed, recognised by content).
+    explicit_datetime_inputs: the files of a range of hours, instead of `inputs`.
+    explicit_date_inputs: the files of a range of days, instead of `inputs`.
     global_batch_size: examples a batch over all replicas together.
     num_files_to_keep: read only the first files of the sorted list.
     repeat_files: training goes over the files for ever (evaluation never does).
@@ -140,8 +218,6 @@ class DataConfig(StrictModel):
 
   exactly_one_of = (("inputs", "explicit_datetime_inputs", "explicit_date_inputs"),)
   not_supported_yet = (
-    "explicit_datetime_inputs",
-    "explicit_date_inputs",
     "file_batch_size",
     "cache",
     "data_service_dispatcher",
@@ -174,6 +250,11 @@ class DataConfig(StrictModel):
   missing_labels: Literal["error", "zero"] = "error"
 
   DEFAULT_INTERLEAVE_FILES: ClassVar[int] = 8
+
+  @property
+  def inputs_key(self) -> str:
+    """Which key says where the files lie: `inputs` or one of the explicit ranges."""
+    return next(key for key in self.exactly_one_of[0] if getattr(self, key) is not None)
 
   @pydantic.model_validator(mode="after")
   def _check_tasks(self) -> "DataConfig":

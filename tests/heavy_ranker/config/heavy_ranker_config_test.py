@@ -489,7 +489,7 @@ GROUPS = [
     "reduction_factor, aggregation_size",
   ),
   (
-    {"train_data": {"explicit_date_inputs": {"data_root": "r", "end_date": "d", "days": 1}}},
+    {"train_data": {"explicit_date_inputs": {"data_root": "r", "end_date": "2023/3/1", "days": 1}}},
     "train_data: found inputs and explicit_date_inputs, allowed: exactly one of inputs, "
     "explicit_datetime_inputs, explicit_date_inputs",
   ),
