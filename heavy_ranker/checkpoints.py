@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfrecords import paths
-from tfrecords.errors import CheckpointError
+from tfrecords.errors import CheckpointError, reason
 
 CHECKPOINT_NAME = "step"
 _FOLDER = "checkpoints"
@@ -165,8 +165,7 @@ def reading(checkpoint: str) -> Iterator[None]:
   try:
     yield
   except (tf.errors.OpError, ValueError, AssertionError) as error:
-    detail = (getattr(error, "message", None) or str(error)).splitlines()[0]
     raise CheckpointError(
-      f"{checkpoint}: the checkpoint cannot be restored: {detail}. Remove its files (the one "
-      "before is then used), or start over with --fresh"
+      f"{checkpoint}: the checkpoint cannot be restored: {reason(error)}. Remove its files (the "
+      "one before is then used), or start over with --fresh"
     ) from None

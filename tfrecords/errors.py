@@ -44,3 +44,9 @@ class TrainingError(UserError):
   """Training went wrong: the loss is not finite."""
 
   exit_code = 6
+
+
+def reason(error: BaseException) -> str:
+  """Returns what an error of the operating system or of TensorFlow says, in one line."""
+  lines = str(getattr(error, "message", None) or error).splitlines()
+  return lines[0] if lines else type(error).__name__

@@ -13,7 +13,7 @@ from heavy_ranker.model import build_model
 from heavy_ranker.serving.signatures import ServingModule
 from tfrecords import paths
 from tfrecords.config.strict_model import require_supported
-from tfrecords.errors import ConfigError, StorageError
+from tfrecords.errors import ConfigError, StorageError, reason
 from tfrecords.folders import make_writable
 
 DEFAULT_EXPORT_DIR = os.path.join("saved_models", "heavy_ranker")
@@ -92,10 +92,7 @@ def _write(config: HeavyRankerConfig, module: ServingModule, target: str, step: 
     _write_text(os.path.join(unfinished, SCORE_FILE), _describe_score(config, step))
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
-    detail = getattr(error, "message", None) or str(error)
-    raise StorageError(
-      f"{target}: the export cannot be written: {detail.splitlines()[0]}"
-    ) from None
+    raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
   finally:
     if tf.io.gfile.exists(unfinished):
       tf.io.gfile.rmtree(unfinished)

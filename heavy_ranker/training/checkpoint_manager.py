@@ -18,7 +18,7 @@ from heavy_ranker.checkpoints import (
   weights_by_name,
 )
 from tfrecords.config.data import DataConfig
-from tfrecords.errors import StorageError
+from tfrecords.errors import StorageError, reason
 from tfrecords.shards import Shard
 
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
@@ -100,11 +100,10 @@ class CheckpointManager:
       return self._manager.save(checkpoint_number=int(self._step.numpy()))
     except (tf.errors.OpError, OSError) as error:
       self._remove_unfinished()
-      detail = getattr(error, "message", None) or str(error)
       last = latest_checkpoint(self._save_dir)
       raise StorageError(
         f"{self._folder}: the checkpoint of step {int(self._step.numpy())} cannot be written: "
-        f"{detail.splitlines()[0]}. Free space there and run the same command again: it resumes "
+        f"{reason(error)}. Free space there and run the same command again: it resumes "
         + (f"from {last}" if last else "from the start")
       ) from None
 

@@ -129,7 +129,8 @@ class Trainer:
 
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training
-    rates = self._learning_rates(step - 1) if step % section.train_log_every_n == 0 else {}
+    log_due = step % section.train_log_every_n == 0
+    checkpoint_due = is_last or step % section.checkpoint_every_n == 0
     try:
       outputs = self._train_step(self._iterator)
     except tf.errors.OutOfRangeError:
@@ -140,11 +141,11 @@ class Trainer:
         "training.num_train_steps"
       ) from None
     log.advance()
-    checkpoint_due = is_last or step % section.checkpoint_every_n == 0
-    if rates or checkpoint_due:
+    if log_due or checkpoint_due:
       losses = self._losses(outputs, step)
-      if rates:
-        history.append(log.step(step, self._batch_size, losses, rates))
+    if log_due:
+      rates = self._learning_rates(step - 1)
+      history.append(log.step(step, self._batch_size, losses, rates))
     if checkpoint_due:
       log.pause()
       log.event("checkpoint", self._checkpoints.save())
