@@ -17,6 +17,7 @@ _HOME_OF = {
   "make_dataset": "tfrecords.input_pipeline",
   "train": "heavy_ranker.training.trainer",
   "evaluate": "heavy_ranker.evaluation.evaluator",
+  "calibrate": "heavy_ranker.calibration.calibrator",
   "export": "heavy_ranker.serving.exporter",
 }
 

@@ -6,7 +6,9 @@ from typing import Any, Optional
 import tensorflow as tf
 import tf_keras as keras
 
-from heavy_ranker.calibration import SamplingCalibration, sampling_ratios
+from heavy_ranker.calibration.curves import FittedCalibration
+from heavy_ranker.calibration.layer import Calibration
+from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.model import DlrmConfig, TaskModelConfig
 from heavy_ranker.layers.architecture import make_architecture, takes_parts
@@ -28,7 +30,9 @@ EMBEDDINGS = ("user_embedding", "user_eng_embedding", "author_embedding")
 # no layer here has Python control flow on tensors.
 @tf.autograph.experimental.do_not_convert
 def build_model(
-  config: HeavyRankerConfig, input_widths: Optional[Mapping[str, int]] = None
+  config: HeavyRankerConfig,
+  input_widths: Optional[Mapping[str, int]] = None,
+  calibration: Optional[FittedCalibration] = None,
 ) -> keras.Model:
   """Builds the ranker.
 
@@ -36,6 +40,7 @@ def build_model(
     config: the whole configuration; `model`, `score` and the schema are used.
     input_widths: width by input name; what is not named does not exist. From the schema after
       preprocessing when None.
+    calibration: what was fitted after training; it changes `calibrated_probabilities` and `score`.
 
   Returns:
     A functional model from a dict of float32 inputs (`continuous`, `binary`, and those of
@@ -55,8 +60,11 @@ def build_model(
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
-  calibrated = SamplingCalibration(
-    sampling_ratios(config.train_data, tasks), name="calibrated_probabilities"
+  calibrated = Calibration(
+    tasks,
+    sampling_ratios(config.train_data, tasks),
+    calibration.curves if calibration is not None else None,
+    name="calibrated_probabilities",
   )(logits)
   outputs = {
     "logits": logits,

@@ -6,6 +6,7 @@ from typing import Optional, Union
 
 import pydantic
 
+from heavy_ranker.config.calibration import CalibrationConfig
 from heavy_ranker.config.model import ModelConfig
 from heavy_ranker.config.optimizer import OptimizerConfig
 from heavy_ranker.config.score import ScoreConfig
@@ -30,6 +31,7 @@ class HeavyRankerConfig(StrictModel):
   validation_data: dict[str, DataConfig] = pydantic.Field(default_factory=dict)
   optimizer: OptimizerConfig
   score: ScoreConfig = pydantic.Field(default_factory=ScoreConfig)
+  calibration: CalibrationConfig = pydantic.Field(default_factory=CalibrationConfig)
   which_metrics: Optional[list[str]] = None
 
   @pydantic.model_validator(mode="after")
@@ -45,6 +47,8 @@ class HeavyRankerConfig(StrictModel):
     if "only_largest_of" in self.score.model_fields_set:
       for task in (task for group in self.score.only_largest_of for task in group):
         _require(task, self.model.tasks, "score.only_largest_of", "model.tasks")
+    for task in self.calibration.methods:
+      _require(task, self.model.tasks, f"calibration.methods.{task}", "model.tasks")
     for task in self.score.weights:
       _require(task, self.model.tasks, f"score.weights.{task}", "model.tasks")
     rates = self.optimizer.multi_task_learning_rates

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.evaluation import metrics
@@ -43,7 +44,7 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
   require_supported(config, "")
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
-  ranker = build_model(config)
+  ranker = build_model(config, calibration=applied_calibration(config, path))
   restore_weights(ranker, path)
   results = {
     name: evaluate_partition(config, ranker, name, partition)

@@ -7,6 +7,8 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker.calibration.applied import applied_calibration
+from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.model import build_model
@@ -55,9 +57,11 @@ def export(
       f"{target}: this version exists already, and exports never change. Leave --version out for "
       "the next free number, or name another"
     )
-  ranker = build_model(config)
+  calibration = applied_calibration(config, path)
+  ranker = build_model(config, calibration=calibration)
   restore_weights(ranker, path)
-  _write(config, ServingModule(config, ranker), target, step_of(path))
+  description = _describe_score(config, step_of(path), calibration)
+  _write(ServingModule(config, ranker), description, target)
   return target
 
 
@@ -84,12 +88,12 @@ def _choose_version(base: str, version: Optional[int]) -> int:
   return max(versions, default=0) + 1
 
 
-def _write(config: HeavyRankerConfig, module: ServingModule, target: str, step: int) -> None:
+def _write(module: ServingModule, score_description: str, target: str) -> None:
   """Writes under a name no server takes for a version, then renames."""
   unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
   try:
     tf.saved_model.save(module, unfinished, signatures=module.functions())
-    _write_text(os.path.join(unfinished, SCORE_FILE), _describe_score(config, step))
+    _write_text(os.path.join(unfinished, SCORE_FILE), score_description)
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
@@ -104,7 +108,9 @@ def _write_text(path: str, text: str) -> None:
     file.write(text)
 
 
-def _describe_score(config: HeavyRankerConfig, step: int) -> str:
+def _describe_score(
+  config: HeavyRankerConfig, step: int, calibration: Optional[FittedCalibration]
+) -> str:
   """Returns the score's recipe as JSON, with the tasks in the order of `probabilities`."""
   tasks = list(config.model.tasks)
   recipe = {
@@ -115,6 +121,9 @@ def _describe_score(config: HeavyRankerConfig, step: int) -> str:
       [task for task in group if task in tasks] for group in config.score.only_largest_of
     ],
     "negative_squash_epsilon": config.score.negative_squash_epsilon,
+    "calibration": {task: calibration.curves[task].method for task in tasks}
+    if calibration is not None
+    else None,
     "trained_steps": step,
   }
   return json.dumps(recipe, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Logits -> probabilities that can be believed: undoes sampling, applies what was fitted after."""
