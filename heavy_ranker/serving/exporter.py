@@ -55,7 +55,7 @@ def export(
       f"{target}: this version exists already, and exports never change. Leave --version out for "
       "the next free number, or name another"
     )
-  ranker = build_model(config)
+  ranker = build_model(config, weights_follow=True)
   restore_weights(ranker, path)
   _write(config, ServingModule(config, ranker), target, step_of(path))
   return target
