@@ -16,8 +16,10 @@ from heavy_ranker.layers.embedding_norm import EmbeddingNorm
 from heavy_ranker.layers.featurization import DoubleNormLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
+from heavy_ranker.layers.z_score_featurization import ZScoreLog
 from heavy_ranker.scoring import Score
 from heavy_ranker.seeds import derive_seed
+from heavy_ranker.z_score_statistics import load_z_score_statistics
 from tfrecords import preprocessing, schema
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError
@@ -33,6 +35,7 @@ def build_model(
   config: HeavyRankerConfig,
   input_widths: Optional[Mapping[str, int]] = None,
   calibration: Optional[FittedCalibration] = None,
+  weights_follow: bool = False,
 ) -> keras.Model:
   """Builds the ranker.
 
@@ -41,6 +44,8 @@ def build_model(
     input_widths: width by input name; what is not named does not exist. From the schema after
       preprocessing when None.
     calibration: what was fitted after training; it changes `calibrated_probabilities` and `score`.
+    weights_follow: the weights of a checkpoint are restored next: files that only give initial
+      values (the statistics of `z_score_log_config`) are not read and need not exist.
 
   Returns:
     A functional model from a dict of float32 inputs (`continuous`, `binary`, and those of
@@ -50,13 +55,14 @@ def build_model(
 
   Raises:
     ConfigError: an input the configuration asks for does not exist.
+    DataError: the statistics of `z_score_log_config` cannot be used.
     NotSupportedError: an option has no code behind it yet.
   """
   require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
   names = input_names(config, widths)
   inputs = {name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names}
-  parts = _feature_parts(config, inputs)
+  parts = _feature_parts(config, inputs, weights_follow)
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
@@ -96,24 +102,31 @@ def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[s
   return (*needed, *(name for name in EMBEDDINGS if name in widths))
 
 
-def _feature_parts(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+def _feature_parts(
+  config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor], weights_follow: bool
+) -> list[tf.Tensor]:
   """Returns the featurized dense features, then the normalized embeddings."""
   section = config.model.featurization_config
   dense = [inputs[name] for name in ("continuous", *section.feature_names_to_concat)]
   embeddings = [name for name in EMBEDDINGS if name in inputs]
   return [
-    _featurization(config)(dense),
+    _featurization(config, int(dense[0].shape[-1]), weights_follow)(dense),
     *(EmbeddingNorm(name=f"{name}_norm")(inputs[name]) for name in embeddings),
   ]
 
 
-def _featurization(config: HeavyRankerConfig) -> keras.layers.Layer:
+def _featurization(
+  config: HeavyRankerConfig, width: int, weights_follow: bool
+) -> keras.layers.Layer:
   section, name = config.model.featurization_config, "featurization"
   if section.log1p_abs_config is not None:
     return LogFeaturization(name=name)
   if section.clip_log1p_abs_config is not None:
     return LogFeaturization(section.clip_log1p_abs_config.clip_magnitude, name=name)
   synchronize = config.training.synchronize_batch_norm
+  if section.z_score_log_config is not None:
+    statistics = None if weights_follow else load_z_score_statistics(config, width)
+    return ZScoreLog(section.z_score_log_config, statistics, synchronize, name=name)
   return DoubleNormLog(section.double_norm_log_config, synchronize, name=name)
 
 

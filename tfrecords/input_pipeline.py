@@ -166,6 +166,14 @@ def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
   return InputPipeline(config, mode).dataset
 
 
+def numbered_records(files: list[shards.Shard]) -> tf.data.Dataset:
+  """Returns every record once, file after file, as (serialized Example, position, file number).
+
+  Both numbers count from 0: the record's place in its file, and the file's among `files`.
+  """
+  return tf.data.Dataset.from_tensor_slices(_columns(files)).enumerate().flat_map(_read)
+
+
 def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) -> tuple[str, ...]:
   if names is None:
     return tuple(known)

@@ -19,7 +19,7 @@ def progress_bar(
   Args:
     total: how many units there are; None when unknown.
     description: what is going on, such as "training".
-    unit: what is counted, such as "step".
+    unit: what is counted, such as "step"; "B" (bytes) is shown with prefixes such as M.
     initial: units already done before this run.
     iterable: wrapped when given, one unit an element.
   """
@@ -28,6 +28,7 @@ def progress_bar(
     total=total,
     desc=description,
     unit=unit,
+    unit_scale=unit == "B",
     initial=initial,
     dynamic_ncols=True,
     smoothing=0.1,

@@ -84,6 +84,17 @@ class Slicing:
       width = int(np.count_nonzero(mask))
     return width
 
+  def columns(self, feature: Feature) -> np.ndarray:
+    """Returns which columns of a dense feature are left, as their places in the record, in order.
+
+    Raises:
+      ConfigError: see `width`.
+    """
+    self.width(feature)
+    kept = np.arange(feature.length)[: self._truncation.get(feature.name)]
+    mask = self._columns.get(feature.name)
+    return kept if mask is None else kept[mask]
+
 
 def _load_mask(path: str, key: str) -> np.ndarray:
   resolved = paths.resolve(path, key)

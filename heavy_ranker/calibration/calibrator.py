@@ -115,7 +115,7 @@ def _predict(
 ) -> dict[str, HeldOutTask]:
   tasks = list(config.model.tasks)
   measured = measured_tasks(config, config.validation_data[name])
-  ranker = build_model(config)
+  ranker = build_model(config, weights_follow=True)
   restore_weights(ranker, checkpoint)
   predict = tf.function(lambda features: ranker(features)["logits"], autograph=False)
   offsets = sampling_offsets(sampling_ratios(config.train_data, tasks))

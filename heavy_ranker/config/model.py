@@ -172,7 +172,18 @@ class ClipLog1pAbsConfig(StrictModel):
 
 
 class ZScoreLogConfig(StrictModel):
-  """sign(x) log(1 + |x|), standardized with statistics from a file, clipped."""
+  """sign(x) log(1 + |x|), standardized with statistics from a file, clipped.
+
+  Attributes:
+    analysis_path: the file, as //tfrecords:analyze writes it. A new run reads it; checkpoints hold
+      what it said.
+    schema_path: the schema of the records that were analyzed: `continuous` has to have the same
+      length there.
+    clip_magnitude: bound of the standardized logs.
+    use_batch_norm: batch normalization of the standardized logs, before the clip.
+    use_renorm: batch renormalization in its place; needs `use_batch_norm`.
+    use_bq_stats: the file holds a JSON object a column, as a warehouse exports a table.
+  """
 
   analysis_path: str
   schema_path: Optional[str] = None
@@ -180,6 +191,15 @@ class ZScoreLogConfig(StrictModel):
   use_batch_norm: bool = False
   use_renorm: bool = False
   use_bq_stats: bool = False
+
+  @pydantic.model_validator(mode="after")
+  def _check_renorm(self) -> "ZScoreLogConfig":
+    if self.use_renorm and not self.use_batch_norm:
+      raise inconsistent(
+        "use_renorm: found true without use_batch_norm, allowed: with use_batch_norm: true, since "
+        "it is a way of batch normalization"
+      )
+    return self
 
 
 class DoubleNormLogConfig(StrictModel):
@@ -203,7 +223,6 @@ class FeaturizationConfig(StrictModel):
   exactly_one_of = (
     ("log1p_abs_config", "clip_log1p_abs_config", "z_score_log_config", "double_norm_log_config"),
   )
-  not_supported_yet = ("z_score_log_config",)
 
   log1p_abs_config: Optional[Log1pAbsConfig] = None
   clip_log1p_abs_config: Optional[ClipLog1pAbsConfig] = None

@@ -44,7 +44,8 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
   require_supported(config, "")
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
-  ranker = build_model(config, calibration=applied_calibration(config, path))
+  calibration = applied_calibration(config, path)
+  ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
   results = {
     name: evaluate_partition(config, ranker, name, partition)

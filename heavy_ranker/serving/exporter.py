@@ -58,7 +58,7 @@ def export(
       "the next free number, or name another"
     )
   calibration = applied_calibration(config, path)
-  ranker = build_model(config, calibration=calibration)
+  ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
   description = _describe_score(config, step_of(path), calibration)
   _write(ServingModule(config, ranker), description, target)

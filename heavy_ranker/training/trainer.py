@@ -15,6 +15,7 @@ from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
 from heavy_ranker.training.warm_start import warm_start
+from heavy_ranker.z_score_statistics import notice_of_kept_statistics
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import TrainingError
 from tfrecords.folders import make_writable
@@ -63,8 +64,10 @@ class Trainer:
       config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
     )
     self._open_save_dir(fresh)
+    resumes = latest_checkpoint(self._save_dir) is not None
     with self._strategy.scope():
-      self._model = MultiTaskRanker(config, build_model(config), self._batch_size)
+      ranker = build_model(config, weights_follow=resumes)
+      self._model = MultiTaskRanker(config, ranker, self._batch_size)
       optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
       self._model.compile(optimizer=optimizer)
       self._step = tf.Variable(
@@ -76,6 +79,9 @@ class Trainer:
       for group, section in learning_rate_configs(config.optimizer, self._tasks).items()
     }
     self._open_checkpoints(optimizer)
+    notice = notice_of_kept_statistics(config, ranker)
+    if notice:
+      print(notice)
 
   def _open_save_dir(self, fresh: bool) -> None:
     key = "training.save_dir"

@@ -9,6 +9,7 @@ import tensorflow as tf
 from heavy_ranker import build_model, evaluate, export, load_config, make_dataset, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights_by_name
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config, write_config
+from tfrecords.analysis import analyze
 from tfrecords.errors import ConfigError
 
 BAZEL_SIZE = "large"
@@ -81,6 +82,24 @@ def test_as_a_tower_on_features_and_backbone(name, tmp_path):
 )
 def test_featurization(featurization, tmp_path):
   _check_trained_equals_served(tmp_path, f"model.featurization_config={featurization}")
+
+
+@pytest.mark.parametrize(
+  "options, file_format",
+  [
+    ({"schema_path": "schema.json"}, "json"),
+    ({"use_bq_stats": True, "use_batch_norm": True, "use_renorm": True}, "rows"),
+  ],
+)
+def test_z_score_with_the_commands_statistics(options, file_format, tmp_path):
+  analysis = analyze(small_config(tmp_path).train_data, file_format=file_format)
+  if "schema_path" in options:
+    options = {**options, "schema_path": str(tmp_path / "schema.json")}
+  section = {"z_score_log_config": {"analysis_path": analysis.path, **options}}
+  override = f"model.featurization_config={json.dumps(section)}"
+  ranker = _check_trained_equals_served(tmp_path, override)
+  mean = ranker.get_layer("featurization").mean
+  np.testing.assert_allclose(mean, analysis.statistics["record.continuous"].mean[:7], rtol=1e-6)
 
 
 def test_names_of_weights_do_not_depend_on_what_was_built_before(tmp_path):

@@ -58,6 +58,18 @@ def batch_normalization(inputs, weights, training=False):
   return _scale_and_shift((inputs - mean) / np.sqrt(variance + BATCH_NORM_EPSILON), weights)
 
 
+def batch_renormalization(inputs, weights, updates):
+  """A training step's outputs after so many updates, bounds of r and d as in the paper."""
+  inputs = np.asarray(inputs, np.float64)
+  r_max = np.interp(updates, [5_000, 40_000], [1.0, 3.0])
+  d_max = np.interp(updates, [5_000, 25_000], [0.0, 5.0])
+  deviation = np.sqrt(inputs.var(axis=0) + BATCH_NORM_EPSILON)
+  running = np.sqrt(weights["variance"] + BATCH_NORM_EPSILON)
+  r = np.clip(deviation / running, 1 / r_max, r_max)
+  d = np.clip((inputs.mean(axis=0) - weights["mean"]) / running, -d_max, d_max)
+  return _scale_and_shift((inputs - inputs.mean(axis=0)) / deviation * r + d, weights)
+
+
 def moved_statistics(inputs, weights, momentum):
   """The running mean and variance after one training step on `inputs`."""
   inputs = np.asarray(inputs, np.float64)
@@ -120,6 +132,15 @@ def double_norm_log(inputs, batch_norm, layer_norm, clip_magnitude, epsilon, tra
   net = np.clip(net, -clip_magnitude, clip_magnitude)
   net = np.concatenate([net, *(make_safe(other) for other in others)], axis=1)
   return net if layer_norm is None else layer_normalization(net, layer_norm, epsilon)
+
+
+def z_score_log(inputs, mean, std, clip_magnitude, normalize=lambda net: net):
+  """`normalize` is what follows the z-score: a batch norm, or nothing."""
+  continuous, *others = inputs
+  centered = signed_log1p(replace_non_finite(continuous)) - mean
+  net = np.where(std > 0, centered / np.where(std > 0, std, 1.0), 0.0)
+  net = np.clip(normalize(net), -clip_magnitude, clip_magnitude)
+  return np.concatenate([net, *(make_safe(other) for other in others)], axis=1)
 
 
 def embedding_norm(inputs, weights):

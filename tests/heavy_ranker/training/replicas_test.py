@@ -75,6 +75,19 @@ def test_synchronized_statistics_are_those_of_the_global_batch(results, run):
   np.testing.assert_allclose(found["variance"], variance, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("run", ["renorm/one", "renorm/two"])
+def test_renormalization_uses_the_statistics_of_the_global_batch_and_counts_once(results, run):
+  found, weights = section(results, run), norm_weights()
+  inputs = two_replicas.NORM_INPUTS
+  expected = numpy_twins.batch_renormalization(inputs, weights, two_replicas.UPDATES)
+  np.testing.assert_allclose(found["outputs"], expected, atol=TOLERANCE)
+  mean, variance = numpy_twins.moved_statistics(inputs, weights, two_replicas.MOMENTUM)
+  np.testing.assert_allclose(found["mean"], mean, atol=TOLERANCE)
+  np.testing.assert_allclose(found["variance"], variance, atol=TOLERANCE)
+  np.testing.assert_allclose(found["gradient"], results["renorm/one/gradient"], atol=TOLERANCE)
+  assert found["updates"] == two_replicas.UPDATES + 1
+
+
 def test_synchronized_gradients_flow_through_the_statistics_of_all_replicas(results):
   np.testing.assert_allclose(
     results["norm/two/gradient"], results["norm/one/gradient"], atol=TOLERANCE

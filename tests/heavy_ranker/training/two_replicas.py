@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from heavy_ranker import build_model
 from heavy_ranker.layers.batch_normalization import BatchNormalization
+from heavy_ranker.layers.batch_renormalization import BatchRenormalization
 from heavy_ranker.layers.dropout import Dropout
 from heavy_ranker.training.distribution import make_strategy
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
@@ -23,6 +24,8 @@ BATCH = 8
 STEPS = 4
 TASKS = list(example_config.TASKS)
 MOMENTUM = 0.25
+# Renormalization's bounds are then neither those of the start nor those of the end.
+UPDATES = 9_000
 # What each step's replicas see, so that their parts of the batch differ.
 NORM_INPUTS = np.random.default_rng(5).normal(size=(BATCH, 3)).astype("f") * [1, 2, 3] + 1
 NORM_INPUTS[BATCH // 2 :] += 4
@@ -92,12 +95,14 @@ def train(strategy, synchronized):
   return results
 
 
-def normalize(strategy, synchronized):
+def normalize(strategy, synchronized, kind=BatchNormalization):
   """{name: array}: outputs, input gradients and statistics of a lone batch norm."""
   with strategy.scope():
-    layer = BatchNormalization(MOMENTUM, True, synchronized)
+    layer = kind(MOMENTUM, True, synchronized)
     layer.build([None, 3])
     layer_helpers.randomize(layer)
+    if kind is BatchRenormalization:
+      layer.num_updates.assign(UPDATES)
   inputs = tf.constant(NORM_INPUTS, tf.float32)
   projection = tf.constant(np.random.default_rng(2).normal(size=NORM_INPUTS.shape), tf.float32)
 
@@ -113,12 +118,13 @@ def normalize(strategy, synchronized):
     np.concatenate([x.numpy() for x in strategy.experimental_local_results(value)])
     for value in tf.function(lambda: strategy.run(run), autograph=False)()
   )
-  return {
+  found = {
     "outputs": outputs,
     "gradient": gradient,
     "mean": layer.moving_mean.numpy(),
     "variance": layer.moving_variance.numpy(),
   }
+  return {**found, "updates": layer.num_updates.numpy()} if hasattr(layer, "num_updates") else found
 
 
 def drop(strategy):
@@ -146,6 +152,8 @@ def main(path):
     "norm/one": normalize(one, True),
     "norm/two": normalize(two, True),
     "norm/two_apart": normalize(two, False),
+    "renorm/one": normalize(one, True, BatchRenormalization),
+    "renorm/two": normalize(two, True, BatchRenormalization),
     "dropout": drop(two),
     "counts": {"one": one.num_replicas_in_sync, "two": two.num_replicas_in_sync},
   }

@@ -1,0 +1,97 @@
+"""The file of column statistics: its formats, and how it is written.
+
+In the format "json" one document holds everything that is known of each feature, by its name in
+the record:
+
+    {"transform": "sign(x) log(1 + |x|)",
+     "features": {NAME: {"length": 6000, "count": 2048, "mean": [...], "std": [...], "min": [...],
+                         "max": [...], "share_of_zeros": [...], "share_of_non_finite": [...]}}}
+
+`mean` and `std` are of the transformed values, with 0 for what is not finite; `min` and `max` of
+the raw finite ones (null where there is none). The model needs `mean` and `std` alone.
+
+In the format "rows" each line is an object, as warehouses export tables; lines come in any order,
+and `index` may be a string of digits:
+
+    {"feature": NAME, "index": 0, "mean": 1.25, "std": 0.5}
+"""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping
+from typing import Literal, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords.column_statistics import ColumnStatistics
+from tfrecords.errors import StorageError, reason
+
+Format = Literal["json", "rows"]
+FORMATS = ("json", "rows")
+
+TRANSFORM = "sign(x) log(1 + |x|)"
+ROW_KEYS = ("feature", "index", "mean", "std")
+
+
+def write_statistics(
+  path: str, statistics: Mapping[str, ColumnStatistics], file_format: Format = "json"
+) -> None:
+  """Writes a statistics file whole or not at all; the same statistics give the same bytes.
+
+  Args:
+    path: absolute, local or remote; its folder exists.
+    statistics: by the feature's name in the record.
+    file_format: "json" or "rows", see above.
+
+  Raises:
+    StorageError: the file cannot be written.
+  """
+  text = _rows_of(statistics) if file_format == "rows" else _document_of(statistics)
+  folder, name = os.path.split(path)
+  temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.partial")
+  try:
+    with tf.io.gfile.GFile(temporary, "w") as file:
+      file.write(text)
+    tf.io.gfile.rename(temporary, path, overwrite=True)
+  except tf.errors.OpError as error:
+    if tf.io.gfile.exists(temporary):
+      tf.io.gfile.remove(temporary)
+    raise StorageError(
+      f"{path}: cannot be written: {reason(error)}. Write elsewhere with --output_path=PATH"
+    ) from None
+
+
+def _document_of(statistics: Mapping[str, ColumnStatistics]) -> str:
+  features = ",\n".join(
+    f"{json.dumps(name)}: {{\n{_members_of(columns)}\n}}" for name, columns in statistics.items()
+  )
+  return f'{{"transform": {json.dumps(TRANSFORM)},\n"features": {{\n{features}\n}}}}\n'
+
+
+def _members_of(columns: ColumnStatistics) -> str:
+  members = {
+    "length": len(columns.mean),
+    "count": columns.count,
+    "mean": columns.mean.tolist(),
+    "std": columns.deviation.tolist(),
+    "min": _finite_or_null(columns.minimum),
+    "max": _finite_or_null(columns.maximum),
+    "share_of_zeros": columns.share_of_zeros.tolist(),
+    "share_of_non_finite": columns.share_of_non_finite.tolist(),
+  }
+  return ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in members.items())
+
+
+def _finite_or_null(values: np.ndarray) -> list[Optional[float]]:
+  return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _rows_of(statistics: Mapping[str, ColumnStatistics]) -> str:
+  return "".join(
+    json.dumps(dict(zip(ROW_KEYS, (name, index, mean, std)))) + "\n"
+    for name, columns in statistics.items()
+    for index, (mean, std) in enumerate(zip(columns.mean.tolist(), columns.deviation.tolist()))
+  )
