@@ -150,7 +150,7 @@ class Trainer:
       losses = self._losses(outputs, step)
     if log_due:
       rates = self._learning_rates(step - 1)
-      scales = {task: float(variable) for task, variable in self._log_variances.items()}
+      scales = {task: float(variable.numpy()) for task, variable in self._log_variances.items()}
       history.append(log.step(step, self._batch_size, losses, rates, scales))
     if checkpoint_due:
       log.pause()
