@@ -20,7 +20,6 @@ from tfrecords.errors import CheckpointError, reason
 CHECKPOINT_NAME = "step"
 _FOLDER = "checkpoints"
 _INDEX_FILE = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
-_PREFIX = "weights/"
 VARIABLE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _NUMBERED_BY_KERAS = re.compile(r"(?P<parent>.*/cross_\d+)/(?P<layer>dense(_\d+)?)/(?P<rest>.*)")
 _MOST_DIFFERENCES_SHOWN = 20
@@ -116,12 +115,13 @@ def restore_weights(ranker: keras.Model, checkpoint: str) -> None:
     tracked.restore(checkpoint).expect_partial().assert_existing_objects_matched()
 
 
-def stored_shapes(checkpoint: str) -> dict[str, tuple[int, ...]]:
-  """Returns the shape of each weight in a checkpoint, by the weight's name."""
+def stored_shapes(checkpoint: str, section: str = "weights") -> dict[str, tuple[int, ...]]:
+  """Returns the shape of each variable in a section of a checkpoint, by the variable's name."""
+  prefix = f"{section}/"
   return {
-    _unescape(name[len(_PREFIX) : -len(VARIABLE_SUFFIX)]): tuple(shape)
+    _unescape(name[len(prefix) : -len(VARIABLE_SUFFIX)]): tuple(shape)
     for name, shape in tf.train.list_variables(checkpoint)
-    if name.startswith(_PREFIX) and "/.OPTIMIZER_SLOT/" not in name
+    if name.startswith(prefix) and "/.OPTIMIZER_SLOT/" not in name
   }
 
 
@@ -155,8 +155,8 @@ def require_same_architecture(ranker: keras.Model, checkpoint: str) -> None:
 
 
 def _unescape(key: str) -> str:
-  # TensorFlow writes "/" inside a key as ".S" and a dot before it as "..".
-  return key.replace(".S", "/").replace("..", ".")
+  # TensorFlow writes "/" inside a key as ".S" and a dot as "..".
+  return re.sub(r"\.[.S]", lambda match: "." if match[0] == ".." else "/", key)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from heavy_ranker.calibration.layer import Calibration
 from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.model import DlrmConfig, TaskModelConfig
-from heavy_ranker.layers.architecture import make_architecture, takes_parts
+from heavy_ranker.layers.architecture import takes_parts
+from heavy_ranker.layers.backbone import make_backbone, mixes_for_each_task
 from heavy_ranker.layers.embedding_norm import EmbeddingNorm
 from heavy_ranker.layers.featurization import DoubleNormLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
@@ -141,19 +142,23 @@ def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor
     _check_dlrm(architecture.dlrm_config, parts, f"model.{path}.dlrm_config")
     return parts
 
-  shared = features
+  shared = [features]  # One for all towers, or one each.
   if section.multi_task_type != "share_none":
-    backbone = make_architecture(
-      section.backbone, derive_seed(seed, "backbone"), synchronize, "backbone"
+    backbone = make_backbone(
+      section.backbone, list(section.tasks), derive_seed(seed, "backbone"), synchronize, "backbone"
     )
-    shared = backbone(input_of(section.backbone, "backbone", features))
+    shared = [backbone(input_of(section.backbone, "backbone", features))]
+    if mixes_for_each_task(section.backbone):
+      shared = keras.layers.Lambda(tf.unstack, arguments={"axis": 1}, name="mixtures")(shared[0])
   if section.multi_task_type == "share_partial":
-    shared = keras.layers.Concatenate(name="features_and_backbone")([features, shared])
+    join = keras.layers.Concatenate(name="features_and_backbone")
+    shared = [join([features, each]) for each in shared]
+  shared = shared * len(section.tasks) if len(shared) == 1 else shared
   return [
     Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(
-      input_of(tower, f"tasks.{task}", shared)
+      input_of(tower, f"tasks.{task}", each)
     )
-    for task, tower in section.tasks.items()
+    for (task, tower), each in zip(section.tasks.items(), shared)
   ]
 
 

@@ -1,6 +1,7 @@
 """The `model` section: featurization, backbone, towers."""
 
-from typing import Literal, Optional
+from collections.abc import Mapping
+from typing import Any, Literal, Optional
 
 import pydantic
 
@@ -93,8 +94,36 @@ class AffineMapConfig(StrictModel):
   bias: pydantic.FiniteFloat = 0.0
 
 
-class TaskModelConfig(StrictModel):
-  """An architecture: the backbone's, or a task's tower."""
+# Architectures where they cannot stand, with the reason and the place where they can.
+_MISPLACED = {
+  "dlrm_config": "an expert reads one vector and has no embeddings to interact, allowed here: "
+  "mlp_config, dcn_config, mask_net_config; dlrm_config itself can be the backbone",
+  "mmoe_config": "experts are mixed for each task, in the backbone only, allowed: "
+  "model.backbone.mmoe_config",
+  "ple_config": "experts are mixed for each task, in the backbone only, allowed: "
+  "model.backbone.ple_config",
+}
+
+
+class _ArchitectureConfig(StrictModel):
+  """Says why an architecture cannot stand here, instead of calling its key unknown."""
+
+  @pydantic.model_validator(mode="before")
+  @classmethod
+  def _check_place(cls, data: Any) -> Any:
+    for key, why in _MISPLACED.items():
+      if isinstance(data, Mapping) and data.get(key) is not None and key not in cls.model_fields:
+        raise inconsistent(f"{key}: {why}")
+    return data
+
+
+class TaskModelConfig(_ArchitectureConfig):
+  """An architecture: the backbone's, or a task's tower.
+
+  Attributes:
+    pos_weight: factor of the positive term of the task's loss.
+    loss_weight: factor of the task's whole loss in the total; 0 only measures the task.
+  """
 
   exactly_one_of = (("mlp_config", "dcn_config", "dlrm_config", "mask_net_config"),)
   mlp_config: Optional[MlpConfig] = None
@@ -103,6 +132,67 @@ class TaskModelConfig(StrictModel):
   mask_net_config: Optional[MaskNetConfig] = None
   affine_map: Optional[AffineMapConfig] = None
   pos_weight: pydantic.PositiveFloat = 1.0
+  loss_weight: pydantic.NonNegativeFloat = 1.0
+
+
+class ExpertConfig(_ArchitectureConfig):
+  """The network every expert of a backbone is a copy of, with initial weights of its own."""
+
+  exactly_one_of = (("mlp_config", "dcn_config", "mask_net_config"),)
+  mlp_config: Optional[MlpConfig] = None
+  dcn_config: Optional[DcnConfig] = None
+  mask_net_config: Optional[MaskNetConfig] = None
+
+
+class MmoeConfig(StrictModel):
+  """Multi-gate mixture of experts: all tasks share the experts, each has a gate.
+
+  Attributes:
+    gate_layer_sizes: hidden ReLU layers of a gate, before the softmax over the experts.
+  """
+
+  num_experts: pydantic.PositiveInt
+  expert: ExpertConfig
+  gate_layer_sizes: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
+
+
+class PleConfig(StrictModel):
+  """Progressive layered extraction: shared experts, and experts of each task's own.
+
+  Attributes:
+    num_shared_experts: a level; without any the tasks would share nothing.
+    num_task_experts: a level and task; without any it would be `mmoe_config`.
+    gate_layer_sizes: hidden ReLU layers of a gate, before the softmax over the experts.
+  """
+
+  num_levels: pydantic.PositiveInt
+  num_shared_experts: pydantic.PositiveInt
+  num_task_experts: pydantic.PositiveInt
+  expert: ExpertConfig
+  gate_layer_sizes: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
+
+
+class BackboneConfig(TaskModelConfig):
+  """What the towers share: one architecture for all, or experts mixed for each task."""
+
+  exactly_one_of = (
+    (
+      "mlp_config",
+      "dcn_config",
+      "dlrm_config",
+      "mask_net_config",
+      "mmoe_config",
+      "ple_config",
+    ),
+  )
+  mmoe_config: Optional[MmoeConfig] = None
+  ple_config: Optional[PleConfig] = None
+
+  @pydantic.model_validator(mode="after")
+  def _check_loss(self) -> "BackboneConfig":
+    if "loss_weight" in self.model_fields_set:
+      raise inconsistent("loss_weight: the backbone has no loss, allowed: model.tasks.TASK only")
+    return self
 
 
 class PretrainedConfig(StrictModel):
@@ -240,7 +330,12 @@ class StratifierConfig(StrictModel):
 
 
 class ModelConfig(StrictModel):
-  """The network: features, backbone, one tower a task."""
+  """The network: features, backbone, one tower a task.
+
+  Attributes:
+    task_loss_reduction: how the tasks' losses become one, see
+      `heavy_ranker.training.task_loss_reduction`.
+  """
 
   not_supported_yet = (
     "large_embeddings",
@@ -255,13 +350,16 @@ class ModelConfig(StrictModel):
   position_debias_config: Optional[PositionDebiasConfig] = None
   featurization_config: FeaturizationConfig
   multi_task_type: Literal["share_all", "share_none", "share_partial"] = "share_all"
-  backbone: Optional[TaskModelConfig] = None
+  backbone: Optional[BackboneConfig] = None
+  task_loss_reduction: Literal["mean", "sum", "uncertainty"] = "mean"
   stratifiers: Optional[list[StratifierConfig]] = None
 
   @pydantic.model_validator(mode="after")
   def _check_shape(self) -> "ModelConfig":
     if not self.tasks:
       raise inconsistent("tasks: found no task, allowed: at least one")
+    if not any(tower.loss_weight for tower in self.tasks.values()):
+      raise inconsistent("tasks: found loss_weight 0 for every task, allowed: at least one above 0")
     if self.multi_task_type != "share_none" and self.backbone is None:
       raise inconsistent(
         f"backbone: found none, allowed with multi_task_type {self.multi_task_type}: an "

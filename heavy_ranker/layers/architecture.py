@@ -1,8 +1,10 @@
-"""From an architecture's configuration to its layer; backbone and towers share it."""
+"""From an architecture's configuration to its layer; backbone, experts and towers share it."""
+
+from typing import Union
 
 import tf_keras as keras
 
-from heavy_ranker.config.model import TaskModelConfig
+from heavy_ranker.config.model import ExpertConfig, TaskModelConfig
 from heavy_ranker.layers.deep_cross_net import DeepCrossNet
 from heavy_ranker.layers.dlrm import Dlrm
 from heavy_ranker.layers.mask_net import MaskNet
@@ -10,7 +12,7 @@ from heavy_ranker.layers.mlp import Mlp
 
 
 def make_architecture(
-  config: TaskModelConfig, seed: int, synchronize_batch_norm: bool, name: str
+  config: Union[TaskModelConfig, ExpertConfig], seed: int, synchronize_batch_norm: bool, name: str
 ) -> keras.layers.Layer:
   """Returns the layer a configuration asks for, [batch, width] to [batch, width].
 
@@ -24,11 +26,11 @@ def make_architecture(
   """
   if config.dcn_config is not None:
     return DeepCrossNet(config.dcn_config, seed, synchronize_batch_norm, name=name)
-  if config.dlrm_config is not None:
-    return Dlrm(config.dlrm_config, seed, synchronize_batch_norm, name=name)
   if config.mask_net_config is not None:
     return MaskNet(config.mask_net_config, seed, synchronize_batch_norm, name=name)
-  return Mlp(config.mlp_config, seed, synchronize_batch_norm, name=name)
+  if config.mlp_config is not None:
+    return Mlp(config.mlp_config, seed, synchronize_batch_norm, name=name)
+  return Dlrm(config.dlrm_config, seed, synchronize_batch_norm, name=name)
 
 
 def takes_parts(config: TaskModelConfig) -> bool:

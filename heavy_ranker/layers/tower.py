@@ -1,13 +1,12 @@
 """A task's own part of the network: from shared representation to one logit."""
 
-import re
-
 import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker.config.model import TaskModelConfig
 from heavy_ranker.layers.affine_map import AffineMap
 from heavy_ranker.layers.architecture import make_architecture
+from heavy_ranker.layers.task_names import name_of_task
 
 
 class Tower(keras.layers.Layer):
@@ -44,4 +43,4 @@ class Tower(keras.layers.Layer):
 
 def tower_name(task: str) -> str:
   """Returns the name of a task's tower, "tower.TASK", with what a layer name cannot hold as _."""
-  return "tower." + re.sub(r"[^A-Za-z0-9_.-]", "_", task)
+  return name_of_task("tower", task)

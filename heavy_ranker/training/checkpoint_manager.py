@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 import tensorflow as tf
@@ -15,12 +15,15 @@ from heavy_ranker.checkpoints import (
   latest_checkpoint,
   reading,
   require_same_architecture,
+  stored_shapes,
   weights_by_name,
 )
 from tfrecords.config.data import DataConfig
-from tfrecords.errors import StorageError, reason
+from tfrecords.errors import CheckpointError, StorageError, reason
 from tfrecords.shards import Shard
 
+# Beside the weights, so that measuring, exporting and warm starts do not ask for them.
+_LOG_VARIANCES = "task_log_variances"
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
 
 
@@ -41,6 +44,7 @@ class CheckpointManager:
     iterator: the training data's iterator.
     fingerprint: of the training data; a position is only restored into the same data.
     max_to_keep: how many checkpoints stay; None keeps all.
+    log_variances: by task, those a TaskLossReduction learns; none unless it does.
   """
 
   def __init__(
@@ -52,6 +56,7 @@ class CheckpointManager:
     iterator: tf.data.Iterator,
     fingerprint: str,
     max_to_keep: Optional[int],
+    log_variances: Optional[Mapping[str, tf.Variable]] = None,
   ):
     self._ranker, self._step, self._fingerprint = ranker, step, fingerprint
     self._without_data = {
@@ -60,6 +65,9 @@ class CheckpointManager:
       "step": step,
       "data_fingerprint": tf.Variable(fingerprint, trainable=False),
     }
+    self._log_variances = dict(log_variances or {})
+    if self._log_variances:
+      self._without_data[_LOG_VARIANCES] = self._log_variances
     self._save_dir, self._iterator = save_dir, iterator
     self._folder = checkpoint_folder(save_dir)
     self._remove_unfinished()
@@ -78,9 +86,11 @@ class CheckpointManager:
       same way.
 
     Raises:
-      CheckpointError: damaged, or of another architecture.
+      CheckpointError: damaged, of another architecture, or of a training that learned the scales
+        of the losses where this one does not, or the other way round.
     """
     require_same_architecture(self._ranker, checkpoint)
+    self._require_same_loss(checkpoint)
     with reading(checkpoint):
       stored = tf.train.load_checkpoint(checkpoint).get_tensor(_DATA_FINGERPRINT).decode()
       same_data = stored == self._fingerprint
@@ -89,6 +99,19 @@ class CheckpointManager:
       status.expect_partial().assert_existing_objects_matched()
     self._without_data["data_fingerprint"].assign(self._fingerprint)
     return same_data
+
+  def _require_same_loss(self, checkpoint: str) -> None:
+    with reading(checkpoint):
+      stored = stored_shapes(checkpoint, _LOG_VARIANCES)
+    if stored.keys() == self._log_variances.keys():
+      return
+    holds, wants = ("learned", "none") if stored else ("no", "learned ones")
+    raise CheckpointError(
+      f"{checkpoint}: model.task_loss_reduction: the checkpoint holds {holds} log variances of the "
+      f"tasks, the configuration wants {wants} (uncertainty learns them, mean and sum do not). Use "
+      "the configuration it was trained with, --fresh, or another training.save_dir with "
+      "training.initial_checkpoint_dir, which takes the weights"
+    )
 
   def save(self) -> str:
     """Writes a checkpoint of the current step and returns its path.

@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.training.losses import WeightedBinaryCrossentropy
+from heavy_ranker.training.task_loss_reduction import TaskLossReduction
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -16,13 +17,16 @@ Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
 class MultiTaskRanker(tfrs.Model):
   """A ranker with a tfrs ranking task for each engagement.
 
-  A task's loss is the mean over the global batch of weight * cross entropy; the total is the
-  mean over the tasks. Each replica computes its examples' part, and the parts add up.
+  A task's loss is the mean over the global batch of weight * cross entropy; the total is what
+  `reduction` makes of them. Each replica computes its examples' part, and the parts add up.
 
   Args:
-    config: tasks and their `pos_weight`.
+    config: tasks with their `pos_weight` and `loss_weight`, and `task_loss_reduction`.
     ranker: the model from `build_model`.
     global_batch_size: examples over all replicas together.
+
+  Attributes:
+    reduction: from the tasks' losses to the total; may hold variables that are trained along.
   """
 
   def __init__(self, config: HeavyRankerConfig, ranker: keras.Model, global_batch_size: int):
@@ -33,6 +37,7 @@ class MultiTaskRanker(tfrs.Model):
       task: tfrs.tasks.Ranking(WeightedBinaryCrossentropy(section.pos_weight))
       for task, section in config.model.tasks.items()
     }
+    self.reduction = TaskLossReduction(config.model)
 
   def call(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
     """Returns the ranker's outputs, see `build_model`."""
@@ -53,14 +58,19 @@ class MultiTaskRanker(tfrs.Model):
 
   def compute_loss(self, inputs: Batch, training: bool = False) -> tf.Tensor:
     """Returns this replica's part of the total loss, a scalar."""
-    return tf.reduce_mean(self.task_losses(inputs, training))
+    return self._total(self.task_losses(inputs, training), inputs)
 
   def train_step(self, inputs: Batch) -> dict[str, Any]:
     """Makes one update and returns this replica's part of `loss` and of `task_losses`."""
     with tf.GradientTape() as tape:
       task_losses = self.task_losses(inputs, training=True)
-      loss = tf.reduce_mean(task_losses)
-    variables = self.ranker.trainable_variables
+      loss = self._total(task_losses, inputs)
+    variables = [*self.ranker.trainable_variables, *self.reduction.trainable_variables]
     gradients = tape.gradient(loss, variables)
     self.optimizer.apply_gradients(zip(gradients, variables))
     return {"loss": loss, "task_losses": task_losses}
+
+  def _total(self, task_losses: tf.Tensor, inputs: Batch) -> tf.Tensor:
+    _, labels, _ = inputs
+    examples = tf.shape(next(iter(labels.values())))[0]
+    return self.reduction(task_losses, tf.cast(examples, tf.float32) / self._global_batch_size)

@@ -1,5 +1,8 @@
 """One Adam a group of variables, each with its own learning-rate schedule."""
 
+from collections.abc import Mapping
+from typing import Optional
+
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
@@ -13,11 +16,22 @@ from heavy_ranker.training.learning_rates import Schedule
 BACKBONE = "backbone"
 
 
-def variable_groups(ranker: keras.Model, tasks: list[str]) -> dict[str, list[tf.Variable]]:
-  """Returns the trainable variables by group: one group a tower, and BACKBONE for the rest."""
+def variable_groups(
+  ranker: keras.Model, tasks: list[str], of_tasks: Optional[Mapping[str, tf.Variable]] = None
+) -> dict[str, list[tf.Variable]]:
+  """Returns the trainable variables by group: one group a tower, and BACKBONE for the rest.
+
+  Args:
+    ranker: the model from `build_model`.
+    tasks: the model's tasks in order.
+    of_tasks: a variable beside the ranker for each task, such as those of a TaskLossReduction;
+      it belongs to the group of the task's tower.
+  """
   groups = {task: ranker.get_layer(tower_name(task)).trainable_variables for task in tasks}
   in_towers = {variable.ref() for group in groups.values() for variable in group}
   rest = [variable for variable in ranker.trainable_variables if variable.ref() not in in_towers]
+  for task, variable in (of_tasks or {}).items():
+    groups[task] = [*groups[task], variable]
   return {**groups, BACKBONE: rest}
 
 
@@ -33,7 +47,10 @@ def learning_rate_configs(
 
 
 def make_optimizer(
-  config: OptimizerConfig, ranker: keras.Model, tasks: list[str]
+  config: OptimizerConfig,
+  ranker: keras.Model,
+  tasks: list[str],
+  of_tasks: Optional[Mapping[str, tf.Variable]] = None,
 ) -> tfrs.experimental.optimizers.CompositeOptimizer:
   """Returns the optimizer of all groups, with its variables.
 
@@ -41,11 +58,12 @@ def make_optimizer(
     config: the section `optimizer`.
     ranker: the model from `build_model`.
     tasks: the model's tasks in order.
+    of_tasks: see `variable_groups`.
   """
   schedules = learning_rate_configs(config, tasks)
   adam = config.adam
   optimizers_and_variables = []
-  for group, variables in variable_groups(ranker, tasks).items():
+  for group, variables in variable_groups(ranker, tasks, of_tasks).items():
     optimizer = Adam(Schedule(schedules[group]), adam.beta_1, adam.beta_2, adam.epsilon)
     optimizer.create_variables(variables)
     optimizers_and_variables.append((optimizer, lambda variables=variables: variables))

@@ -65,6 +65,7 @@ class RunLog:
     examples_per_step: int,
     losses: Mapping[str, float],
     learning_rates: Mapping[str, float],
+    log_variances: Mapping[str, float],
   ) -> dict[str, float]:
     """Logs a step.
 
@@ -73,15 +74,18 @@ class RunLog:
       examples_per_step: the global batch size.
       losses: the total under "loss", and each task's under its name.
       learning_rates: by group, as the update used them.
+      log_variances: by task, as the update left them; empty unless they are learned.
 
     Returns:
-      What was logged: `step`, `loss`, `loss/TASK` and `examples_per_second`.
+      What was logged: `step`, `loss`, `loss/TASK`, `log_variance/TASK` of those there are and
+      `examples_per_second`.
     """
     now = time.monotonic()
     seconds = max(now - self._logged_at, 1e-9)
     examples_per_second = (step - self._logged_step) * examples_per_step / seconds
     self._logged_step, self._logged_at = step, now
     scalars = {("loss" if name == "loss" else f"loss/{name}"): v for name, v in losses.items()}
+    scalars.update({f"log_variance/{task}": value for task, value in log_variances.items()})
     scalars["examples_per_second"] = examples_per_second
     with self._writer.as_default(step):
       for name, value in scalars.items():

@@ -32,7 +32,8 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
     fresh: sets an earlier run in `training.save_dir` aside and starts over.
 
   Returns:
-    What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`.
+    What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`,
+    and `log_variance/TASK` where those are learned.
 
   Raises:
     UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
@@ -68,7 +69,8 @@ class Trainer:
     with self._strategy.scope():
       ranker = build_model(config, weights_follow=resumes)
       self._model = MultiTaskRanker(config, ranker, self._batch_size)
-      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
+      self._log_variances = self._model.reduction.log_variances
+      optimizer = make_optimizer(config.optimizer, ranker, self._tasks, self._log_variances)
       self._model.compile(optimizer=optimizer)
       self._step = tf.Variable(
         0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -103,6 +105,7 @@ class Trainer:
       self._iterator,
       data_fingerprint(self._config.train_data, self._pipeline.shards),
       self._config.training.checkpoint_max_to_keep,
+      self._log_variances,
     )
     checkpoint = latest_checkpoint(self._save_dir)
     if checkpoint is None:
@@ -151,7 +154,8 @@ class Trainer:
       losses = self._losses(outputs, step)
     if log_due:
       rates = self._learning_rates(step - 1)
-      history.append(log.step(step, self._batch_size, losses, rates))
+      scales = {task: float(variable.numpy()) for task, variable in self._log_variances.items()}
+      history.append(log.step(step, self._batch_size, losses, rates, scales))
     if checkpoint_due:
       log.pause()
       log.event("checkpoint", self._checkpoints.save())

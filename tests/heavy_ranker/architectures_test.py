@@ -33,6 +33,20 @@ _BACKBONES = {
   },
   "stacked_dcn": {"dcn_config": {"poly_degree": 1, "parallel_mlp": _MLP, "output_mlp": _MLP}},
   "dlrm": {"dlrm_config": {"bottom_mlp": {"layer_sizes": [8, 4]}, "top_mlp": _MLP}},
+  "mixture_of_mlps": {
+    "mmoe_config": {"num_experts": 3, "expert": {"mlp_config": _MLP}, "gate_layer_sizes": [4]}
+  },
+  "mixture_of_cross_nets": {
+    "mmoe_config": {"num_experts": 2, "expert": {"dcn_config": {"poly_degree": 1}}}
+  },
+  "layered_mask_nets": {
+    "ple_config": {
+      "num_levels": 2,
+      "num_shared_experts": 2,
+      "num_task_experts": 1,
+      "expert": {"mask_net_config": {"mask_blocks": [_BLOCK]}},
+    }
+  },
 }
 _TOWERS = {
   "cross_net_tower": {"dcn_config": {"poly_degree": 1, "output_mlp": {"layer_sizes": [4, 1]}}},
@@ -75,6 +89,35 @@ def test_as_a_tower_on_the_features(name, tmp_path):
 def test_as_a_tower_on_features_and_backbone(name, tmp_path):
   override = f"model.tasks.{TASKS[1]}={json.dumps(_TOWERS[name])}"
   _check_trained_equals_served(tmp_path, override, "model.multi_task_type=share_partial")
+
+
+@pytest.mark.parametrize("name", ["mixture_of_mlps", "layered_mask_nets"])
+def test_towers_on_features_and_their_own_mixture(name, tmp_path):
+  override = f"model.backbone={json.dumps(_BACKBONES[name])}"
+  affine = f"model.tasks.{TASKS[0]}.affine_map={{scale: 2.0}}"
+  config = small_config(tmp_path, override, affine, "model.multi_task_type=share_partial")
+  ranker = build_model(config)
+  names = weights_by_name(ranker)
+  layer = {"mixture_of_mlps": "gates/", "layered_mask_nets": "level_0/task_gates/"}[name]
+  features = names[f"backbone/{layer}gate.{TASKS[0]}/dense_0/kernel"].shape[0]
+  width = ranker.get_layer("backbone").output_shape[-1]
+  for task in TASKS:
+    assert names[f"tower.{task}/body/dense_0/kernel"].shape[0] == features + width
+  assert np.isfinite([entry["loss"] for entry in train(config)]).all()
+
+
+@pytest.mark.parametrize("name", ["mixture_of_mlps", "layered_mask_nets"])
+def test_a_tower_reads_its_own_mixture(name, tmp_path):
+  config = small_config(tmp_path, f"model.backbone={json.dumps(_BACKBONES[name])}")
+  ranker = build_model(config)
+  features, _, _ = next(iter(make_dataset(config.validation_data["validation"], "evaluate")))
+  before = ranker(features)["logits"].numpy()
+  backbone = ranker.get_layer("backbone")
+  gates = backbone.gates if name == "mixture_of_mlps" else backbone.levels[-1].task_gates
+  bias = gates.biases[-1][1]
+  bias.assign(np.linspace(-3, 3, bias.shape[0]))
+  changed = np.abs(ranker(features)["logits"] - before).max(axis=0) > 1e-6
+  assert changed.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tests.heavy_ranker import numpy_twins
+
 
 def randomize(layer, seed=0):
   """Gives a built layer weights that no initializer gives, so that each of them matters."""
@@ -124,6 +126,24 @@ def mask_block_weights(block):
     "output_norm": norm_weights(block.output_norm),
     "input_norm": None if block.input_norm is None else norm_weights(block.input_norm),
   }
+
+
+def gate_weights(gates):
+  """The dense layers of each gate."""
+  return [
+    [{"kernel": float64(kernel), "bias": float64(bias)} for kernel, bias in zip(kernels, biases)]
+    for kernels, biases in zip(zip(*gates.kernels), zip(*gates.biases))
+  ]
+
+
+def mlp_experts(experts):
+  """Each of an Experts' MLPs as a function in NumPy."""
+  return [
+    lambda inputs, mlp=mlp: numpy_twins.mlp(
+      inputs, mlp_weights(mlp), mlp.config.final_layer_activation
+    )
+    for mlp in experts.experts
+  ]
 
 
 def float64(variable):

@@ -238,3 +238,47 @@ def dlrm(inputs, bottom, top, **top_options):
     for j in range(i)
   ]
   return mlp(np.concatenate([vectors[0], *pairs], axis=1), top, **top_options)
+
+
+def gate(inputs, weights):
+  """The weight of each expert; `weights` hold a dense layer each, ReLU between them."""
+  logits = mlp(inputs, weights)
+  exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+  return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def mixture(gate_values, experts):
+  """Sum over the experts of gate value * output; `experts` are [batch, width] each."""
+  return sum(gate_values[:, [index]] * expert for index, expert in enumerate(experts))
+
+
+def mixture_of_experts(inputs, experts, gates):
+  """MMoE, [batch, width] a task: `experts` are functions, `gates` dense layers a task."""
+  outputs = [expert(inputs) for expert in experts]
+  return [mixture(gate(inputs, weights), outputs) for weights in gates]
+
+
+def layered_extraction(inputs, levels):
+  """PLE, [batch, width] a task.
+
+  Args:
+    levels: dicts with `own`, a list of functions a task, `shared`, a list of functions, `gates`,
+      dense layers a task, and `shared_gate`, dense layers or None.
+  """
+  mixtures, shared_mixture = [inputs] * len(levels[0]["own"]), inputs
+  for level in levels:
+    own = [[expert(x) for expert in experts] for experts, x in zip(level["own"], mixtures)]
+    shared = [expert(shared_mixture) for expert in level["shared"]]
+    gates = [gate(x, weights) for weights, x in zip(level["gates"], mixtures)]
+    mixtures = [mixture(values, [*experts, *shared]) for values, experts in zip(gates, own)]
+    if level["shared_gate"] is not None:
+      every = [*(expert for experts in own for expert in experts), *shared]
+      shared_mixture = mixture(gate(shared_mixture, level["shared_gate"]), every)
+  return mixtures
+
+
+def total_loss(losses, weights, reduction, log_variances=None):
+  losses, weights = np.asarray(losses, np.float64), np.asarray(weights, np.float64)
+  if reduction == "uncertainty":
+    return np.sum(weights * (np.exp(-log_variances) * losses + log_variances / 2))
+  return {"mean": np.mean, "sum": np.sum}[reduction](weights * losses)

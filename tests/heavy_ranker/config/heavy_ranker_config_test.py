@@ -511,6 +511,85 @@ GROUPS = [
 ]
 
 
+_EXPERT = {"mlp_config": {"layer_sizes": [4]}}
+_MMOE = {"num_experts": 2, "expert": _EXPERT}
+_PLE = {"num_levels": 2, "num_shared_experts": 1, "num_task_experts": 1, "expert": _EXPERT}
+
+
+def with_experts(**architecture):
+  return {"model": {"backbone": {"mask_net_config": None, **architecture}}}
+
+
+def test_experts_are_read():
+  for changes in (with_experts(mmoe_config=_MMOE), with_experts(ple_config=_PLE)):
+    assert_holds(dump(parse(changes)), changes)
+
+
+# (changes, the full path of the key, what else the message says)
+EXPERTS = [
+  (with_experts(mmoe_config={**_MMOE, "num_experts": 0}), "mmoe_config.num_experts", "found 0"),
+  (with_experts(mmoe_config={"expert": _EXPERT}), "mmoe_config.num_experts", "found nothing"),
+  (with_experts(mmoe_config={"num_experts": 2}), "mmoe_config.expert", "found nothing"),
+  (with_experts(mmoe_config={**_MMOE, "expert": {}}), "mmoe_config.expert", "found none of them"),
+  (
+    with_experts(mmoe_config={**_MMOE, "gate_layer_sizes": [4, 0]}),
+    "mmoe_config.gate_layer_sizes.1",
+    "found 0",
+  ),
+  (with_experts(ple_config={**_PLE, "num_levels": 0}), "ple_config.num_levels", "found 0"),
+  (
+    with_experts(ple_config={**_PLE, "num_shared_experts": 0}),
+    "ple_config.num_shared_experts",
+    "found 0",
+  ),
+  (
+    with_experts(ple_config={**_PLE, "num_task_experts": 0}),
+    "ple_config.num_task_experts",
+    "found 0",
+  ),
+  (
+    with_experts(ple_config={**_PLE, "expert": {"mmoe_config": _MMOE}}),
+    "ple_config.expert.mmoe_config",
+    "in the backbone only",
+  ),
+  (
+    with_experts(mmoe_config={**_MMOE, "expert": {"dlrm_config": {}}}),
+    "mmoe_config.expert.dlrm_config",
+    "has no embeddings to interact",
+  ),
+  (with_experts(loss_weight=2.0, **_EXPERT), "loss_weight", "the backbone has no loss"),
+]
+
+
+@pytest.mark.parametrize(
+  "changes, path, part", EXPERTS, ids=lambda x: x if isinstance(x, str) else ""
+)
+def test_experts_that_cannot_work_are_named(changes, path, part):
+  message = complaint(changes)
+  assert message.startswith(f"model.backbone.{path}: ")
+  assert part in message
+
+
+@pytest.mark.parametrize("architecture", [{"mmoe_config": _MMOE}, {"ple_config": _PLE}], ids=list)
+def test_a_tower_has_no_experts(architecture):
+  (key,) = architecture
+  message = complaint({"model": {"tasks": {LIKES: {"mlp_config": None, **architecture}}}})
+  assert message.startswith(f"{TASK}.{key}: experts are mixed for each task, in the backbone only")
+
+
+def test_weights_of_the_losses():
+  assert parse({}).model.task_loss_reduction == "mean"
+  assert {tower.loss_weight for tower in parse({}).model.tasks.values()} == {1.0}
+  for weight in (-1.0, "x", float("inf")):
+    message = complaint({"model": {"tasks": {LIKES: {"loss_weight": weight}}}})
+    assert message.startswith(f"{TASK}.loss_weight: found {weight!r}")
+  none = {task: {"loss_weight": 0} for task in example_config.TASKS}
+  message = complaint({"model": {"tasks": none}})
+  assert message.startswith("model.tasks: found loss_weight 0 for every task")
+  message = complaint({"model": {"task_loss_reduction": "max"}})
+  assert message.startswith("model.task_loss_reduction: found 'max'")
+
+
 @pytest.mark.parametrize(
   "changes, message", GROUPS, ids=lambda x: x[:40] if isinstance(x, str) else ""
 )

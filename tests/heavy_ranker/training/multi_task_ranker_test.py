@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from heavy_ranker import build_model
+from heavy_ranker.layers.tower import tower_name
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
 from heavy_ranker.training.optimizer import make_optimizer
 from tests.heavy_ranker import example_config, layer_helpers, numpy_twins
@@ -20,7 +21,8 @@ def make(*changes, batch_size=BATCH):
   for index, layer in enumerate(ranker.layers):
     layer_helpers.randomize(layer, seed=index)
   model = MultiTaskRanker(config, ranker, batch_size)
-  model.compile(make_optimizer(config.optimizer, ranker, list(TASKS)))
+  log_variances = model.reduction.log_variances
+  model.compile(make_optimizer(config.optimizer, ranker, list(TASKS), log_variances))
   return model
 
 
@@ -84,6 +86,46 @@ def test_parts_of_a_batch_add_up_to_the_whole(batch):
   ]
   total = sum(model.task_losses(part).numpy() for part in parts)
   np.testing.assert_allclose(total, model.task_losses(batch), rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "uncertainty"])
+def test_the_total_equals_numpy_and_parts_add_up_to_it(batch, reduction):
+  weights = (2.0, 0.5, 0.0, 1.0)
+  changes = [("model", "tasks", t, "loss_weight", w) for t, w in zip(TASKS, weights)]
+  model = make(*changes, ("model", "task_loss_reduction", reduction))
+  log_variances = np.array([0.3, -1.0, 2.0, 0.0])
+  for variable, value in zip(model.reduction.log_variances.values(), log_variances):
+    variable.assign(value)
+  losses = expected_losses(model, batch)
+  np.testing.assert_allclose(model.task_losses(batch), losses, rtol=1e-5)
+  expected = numpy_twins.total_loss(losses, weights, reduction, log_variances)
+  np.testing.assert_allclose(model.compute_loss(batch), expected, rtol=1e-5)
+  parts = [
+    tf.nest.map_structure(lambda x, rows=rows: x[rows], batch) for rows in (slice(3), slice(3, 8))
+  ]
+  total = sum(model.compute_loss(part).numpy() for part in parts)
+  np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+def test_a_task_of_weight_0_is_measured_and_not_trained(batch):
+  model = make(("model", "tasks", "likes", "loss_weight", 0.0))
+  tower = model.ranker.get_layer(tower_name("likes"))
+  before = [variable.numpy() for variable in tower.trainable_variables]
+  losses = [model.train_step(batch)["task_losses"][0].numpy() for _ in range(3)]
+  assert min(losses) > 0
+  for variable, value in zip(tower.trainable_variables, before):
+    np.testing.assert_array_equal(variable, value)
+
+
+def test_learned_scales_are_trained_at_their_towers_rate(batch):
+  model = make(("model", "task_loss_reduction", "uncertainty"))
+  outputs = model.train_step(batch)
+  expected = outputs["task_losses"].numpy().sum()
+  np.testing.assert_allclose(outputs["loss"], expected, rtol=1e-5)
+  moved = {task: abs(v.numpy()) for task, v in model.reduction.log_variances.items()}
+  # Adam's first step is the rate; the ramp's and the last task's are 0.
+  rates = {"likes": 0.005, "area.replies": 0.0, "area.reports": 0.001, "area.replies_long": 0.0}
+  assert moved == pytest.approx(rates, rel=1e-3)
 
 
 def test_call_gives_the_rankers_outputs(batch):

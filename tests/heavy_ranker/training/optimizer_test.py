@@ -62,6 +62,29 @@ def test_featurization_embedding_norms_and_backbone_are_one_group():
   }
 
 
+def test_gates_and_experts_are_in_the_backbones_group():
+  expert = {"mlp_config": {"layer_sizes": [4]}}
+  options = {"num_levels": 2, "num_shared_experts": 1, "num_task_experts": 1, "expert": expert}
+  _, model = build(("model", "backbone", {"ple_config": options}))
+  groups = variable_groups(model, TASKS)
+  found = {variable.ref() for variable in groups[BACKBONE]}
+  backbone = model.get_layer("backbone").trainable_variables
+  assert len(backbone) == 2 * (5 + 4) * 2 + 2
+  assert {variable.ref() for variable in backbone} <= found
+
+
+def test_a_variable_beside_the_ranker_is_in_its_tasks_group():
+  _, model = build()
+  variable = tf.Variable(0.0)
+  groups = variable_groups(model, TASKS, {"area.replies": variable})
+  assert groups["area.replies"][-1] is variable
+  without = variable_groups(model, TASKS)
+  assert {task: len(group) - len(without[task]) for task, group in groups.items()} == {
+    **dict.fromkeys([*TASKS, BACKBONE], 0),
+    "area.replies": 1,
+  }
+
+
 def test_each_group_has_its_schedule_and_the_first_update_step_0():
   config, model = build()
   optimizer = make_optimizer(config.optimizer, model, TASKS)

@@ -50,6 +50,17 @@ def test_gradients_and_weights_with_running_statistics(results, kind, count):
     np.testing.assert_allclose(two[name], values, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
+def test_experts_and_learned_scales_of_the_losses(results):
+  one, two = section(results, "scales/one"), section(results, "scales/two")
+  assert one.keys() == two.keys()
+  for kind, moved in (("gradients", 4), ("weights", 3)):
+    scales = [x for name, x in section(one, kind).items() if "log_variance" in name]
+    # In the small configuration, one task's learning rate is 0.
+    assert (len(scales), np.count_nonzero(scales)) == (4, moved)
+  for name, values in one.items():
+    np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=TOLERANCE, err_msg=name)
+
+
 def test_statistics_apart_are_another_training(results):
   one, apart = results["one/losses"], results["two_apart/losses"]
   assert np.isfinite(apart).all()

@@ -31,6 +31,15 @@ NORM_INPUTS = np.random.default_rng(5).normal(size=(BATCH, 3)).astype("f") * [1,
 NORM_INPUTS[BATCH // 2 :] += 4
 
 
+_EXPERT = {"mlp_config": {"layer_sizes": [5, 4], "batch_norm": {}, "final_layer_activation": True}}
+_LAYERS = {"num_levels": 2, "num_shared_experts": 1, "num_task_experts": 1, "expert": _EXPERT}
+LEARNED_LOSS_SCALES = (
+  ("model", "backbone", {"ple_config": _LAYERS}),
+  ("model", "task_loss_reduction", "uncertainty"),
+  ("model", "tasks", "likes", "loss_weight", 2.0),
+)
+
+
 def batches():
   random = np.random.default_rng(1)
   for _ in range(STEPS):
@@ -51,9 +60,10 @@ def part_of(batch):
   return tf.nest.map_structure(lambda tensor: tensor[start : start + size], batch)
 
 
-def train(strategy, synchronized):
+def train(strategy, synchronized, *changes):
   """{name: array}: losses of each step, gradients of the first, weights after the last."""
   changes = [
+    *changes,
     ("training", "synchronize_batch_norm", synchronized),
     # Replicas draw dropout masks of their own.
     ("model", "tasks", "area.reports", "mlp_config", "dropout", {"rate": 0.0}),
@@ -66,12 +76,14 @@ def train(strategy, synchronized):
     for index, layer in enumerate(ranker.layers):
       layer_helpers.randomize(layer, seed=index)
     model = MultiTaskRanker(config, ranker, BATCH)
-    model.compile(make_optimizer(config.optimizer, ranker, TASKS))
+    log_variances = model.reduction.log_variances
+    model.compile(make_optimizer(config.optimizer, ranker, TASKS, log_variances))
+  variables = [*ranker.trainable_variables, *log_variances.values()]
 
   def gradients(batch):
     with tf.GradientTape() as tape:
       loss = model.compute_loss(part_of(batch), training=True)
-    found = tape.gradient(loss, ranker.trainable_variables)
+    found = tape.gradient(loss, variables)
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, found)
 
@@ -84,13 +96,13 @@ def train(strategy, synchronized):
   for batch in batches():
     if not losses:
       found = strategy.run(gradients, args=(batch,))
-      for variable, gradient in zip(ranker.trainable_variables, found):
+      for variable, gradient in zip(variables, found):
         gradient = strategy.experimental_local_results(gradient)[0]
         results[f"gradients/{variable.name}"] = gradient.numpy()
     loss, task_losses = step(batch)
     losses.append([loss.numpy(), *task_losses.numpy()])
   results["losses"] = np.array(losses)
-  for variable in ranker.variables:
+  for variable in [*ranker.variables, *log_variances.values()]:
     results[f"weights/{variable.name}"] = variable.numpy()
   return results
 
@@ -149,6 +161,8 @@ def main(path):
     "one": train(one, True),
     "two": train(two, True),
     "two_apart": train(two, False),
+    "scales/one": train(one, True, *LEARNED_LOSS_SCALES),
+    "scales/two": train(two, True, *LEARNED_LOSS_SCALES),
     "norm/one": normalize(one, True),
     "norm/two": normalize(two, True),
     "norm/two_apart": normalize(two, False),
