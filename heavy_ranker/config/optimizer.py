@@ -54,7 +54,7 @@ class PiecewiseConstant(StrictModel):
         f"learning_rate_values: found {len(values)} values, allowed: {len(boundaries) + 1}, "
         "one more than there are boundaries"
       )
-    if sorted(boundaries) != boundaries:
+    if sorted(set(boundaries)) != boundaries:
       raise inconsistent(f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps")
     return self
 
