@@ -12,7 +12,8 @@ class AdamConfig(StrictModel):
 
   beta_1: float = pydantic.Field(default=0.9, ge=0.0, lt=1.0)
   beta_2: float = pydantic.Field(default=0.999, ge=0.0, lt=1.0)
-  epsilon: float = pydantic.Field(default=1e-7, gt=0.0)
+  # Smaller ones are 0 as a float32, and 0 / 0 is no update.
+  epsilon: float = pydantic.Field(default=1e-7, ge=1e-30)
 
 
 class LinearRampToConstant(StrictModel):
