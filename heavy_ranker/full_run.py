@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config_check import check_config
 from heavy_ranker.evaluation.evaluator import evaluate, open_partition, results_path
 from heavy_ranker.evaluation.table import format_metrics
 from heavy_ranker.serving.exporter import export, prepare_export_dir
@@ -42,6 +43,7 @@ def train_evaluate_export(
   Raises:
     UserError: something outside the program is wrong; the message says how to mend it.
   """
+  check_config(config)
   if make_missing_data:
     make_random_data_if_missing(config.train_data)
   # What would only fail after training is looked at before.

@@ -1,5 +1,6 @@
 """Puts the layers together into the functional Keras model."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -20,6 +21,7 @@ from tfrecords import preprocessing, schema
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError
 
+_INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # In this order they follow the featurized vector.
 EMBEDDINGS = ("user_embedding", "user_eng_embedding", "author_embedding")
 
@@ -49,8 +51,8 @@ def build_model(
   """
   require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
-  names = input_names(config, widths)
-  inputs = {name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names}
+  names = check_model(config, widths)
+  inputs = {name: _input(name, widths[name]) for name in names}
   parts = _feature_parts(config, inputs)
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
@@ -67,9 +69,47 @@ def build_model(
   return keras.Model(inputs, outputs, name="heavy_ranker")
 
 
-def schema_widths(config: HeavyRankerConfig) -> dict[str, int]:
-  """Returns the widths of all dense features after preprocessing, by name inside the model."""
-  return preprocessing.dense_widths(config.train_data, schema.features_of(config.train_data))
+def check_model(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
+  """Finds out whether the model can be built, without building it.
+
+  Args:
+    config: the whole configuration.
+    widths: width by input name, see `schema_widths`.
+
+  Returns:
+    The model's inputs, see `input_names`.
+
+  Raises:
+    ConfigError: names the key that has to change.
+  """
+  names = input_names(config, widths)
+  towers: dict[str, str] = {}
+  for task in config.model.tasks:
+    other = towers.setdefault(tower_name(task), task)
+    if other != task:
+      raise ConfigError(
+        f"model.tasks.{task}: its tower would bear the name of {other!r}'s, {tower_name(task)}; "
+        "allowed: names that differ in letters, digits and .-_"
+      )
+  embeddings = [widths[name] for name in EMBEDDINGS if name in names]
+  architectures = {f"tasks.{task}": tower for task, tower in config.model.tasks.items()}
+  for path, architecture in {"backbone": config.model.backbone, **architectures}.items():
+    if architecture is not None and takes_parts(architecture):
+      _check_dlrm(architecture.dlrm_config, embeddings, f"model.{path}.dlrm_config")
+  return names
+
+
+def schema_widths(config: HeavyRankerConfig, partition: str = "") -> dict[str, int]:
+  """Returns the widths of all dense features after preprocessing, by name inside the model.
+
+  Args:
+    config: the whole configuration.
+    partition: a partition of `validation_data`; empty means `train_data`.
+  """
+  section = config.validation_data[partition] if partition else config.train_data
+  key = f"validation_data.{partition}" if partition else "train_data"
+  widths = preprocessing.dense_widths(section, schema.features_of(section, key), key)
+  return {name: width for name, width in widths.items() if name not in section.tasks}
 
 
 def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
@@ -85,7 +125,18 @@ def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[s
         f"model.featurization_config: the input {name!r} is needed and missing; found: "
         f"{', '.join(widths)}. Name it under train_data.seg_dense_schema.renamed_features"
       )
+    if not _INPUT_NAME.fullmatch(name) or name == "self":
+      raise ConfigError(
+        f"model.featurization_config.feature_names_to_concat: found {name!r}, allowed: letters, "
+        "digits and _, a letter first (and not self), since it is an argument of the export. Name "
+        "the feature so under train_data.seg_dense_schema.renamed_features"
+      )
   return (*needed, *(name for name in EMBEDDINGS if name in widths))
+
+
+def _input(name: str, width: int) -> tf.Tensor:
+  # The prefix keeps features and layers apart, whatever they are called.
+  return keras.Input((width,), dtype=tf.float32, name=f"input.{name}")
 
 
 def _feature_parts(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
@@ -114,35 +165,31 @@ def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor
   synchronize = config.training.synchronize_batch_norm
   features = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
 
-  def input_of(architecture: TaskModelConfig, path: str, shared: tf.Tensor) -> Any:
-    if not takes_parts(architecture):
-      return shared
-    _check_dlrm(architecture.dlrm_config, parts, f"model.{path}.dlrm_config")
-    return parts
+  def input_of(architecture: TaskModelConfig, shared: tf.Tensor) -> Any:
+    return parts if takes_parts(architecture) else shared
 
   shared = features
   if section.multi_task_type != "share_none":
     backbone = make_architecture(
       section.backbone, derive_seed(seed, "backbone"), synchronize, "backbone"
     )
-    shared = backbone(input_of(section.backbone, "backbone", features))
+    shared = backbone(input_of(section.backbone, features))
   if section.multi_task_type == "share_partial":
     shared = keras.layers.Concatenate(name="features_and_backbone")([features, shared])
   return [
     Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(
-      input_of(tower, f"tasks.{task}", shared)
+      input_of(tower, shared)
     )
     for task, tower in section.tasks.items()
   ]
 
 
-def _check_dlrm(config: DlrmConfig, parts: list[tf.Tensor], path: str) -> None:
-  """Dot products need vectors of one width.
+def _check_dlrm(config: DlrmConfig, widths: list[int], path: str) -> None:
+  """Dot products need vectors of one width, here those of the embeddings.
 
   Raises:
     ConfigError: there is no embedding, or the widths differ.
   """
-  widths = [int(part.shape[-1]) for part in parts[1:]]
   if not widths:
     raise ConfigError(f"{path}: found no embedding among the inputs, allowed: at least one")
   if len(set(widths)) > 1:

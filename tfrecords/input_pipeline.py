@@ -21,27 +21,18 @@ Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
 
 
-class InputPipeline:
-  """The batches of one data section.
+class BatchPlan:
+  """What to parse for the batches of one data section, and what to make of it.
+
+  It comes from the configuration and the schema alone: no record file is looked at, so that making
+  a plan finds out cheaply whether the section can be used at all.
 
   Args:
-    config: `train_data` or a partition of `validation_data`.
-    mode: "train" shuffles, repeats and drops the remainder, every record once an epoch;
-      "evaluate" reads every record once, file after file in the order of their names, the
-      remainder kept; "predict" is "evaluate" without labels.
-    features: names inside the model of the features to yield, extracted ones among them; all of
-      the section's when None. Only these and what they are made of is parsed.
-    tasks: the labels to parse; all of the section's when None.
-    key: the section's path in the configuration, for the messages.
-
-  Attributes:
-    dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
-      [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
-      of float32 [batch] by task.
-    shards: the files it reads.
+    config, mode, features, tasks, key: see InputPipeline.
 
   Raises:
-    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+    ConfigError, NotSupportedError: the section cannot be used.
+    DataError: neither can the schema, or a mask file.
   """
 
   def __init__(
@@ -74,6 +65,40 @@ class InputPipeline:
     for name in parsed:
       self._preprocessor.width(known[name])
     self._features = {name: known[name] for name in (*parsed, *self._labels)}
+
+
+class InputPipeline(BatchPlan):
+  """The batches of one data section.
+
+  Args:
+    config: `train_data` or a partition of `validation_data`.
+    mode: "train" shuffles, repeats and drops the remainder, every record once an epoch;
+      "evaluate" reads every record once, file after file in the order of their names, the
+      remainder kept; "predict" is "evaluate" without labels.
+    features: names inside the model of the features to yield, extracted ones among them; all of
+      the section's when None. Only these and what they are made of is parsed.
+    tasks: the labels to parse; all of the section's when None.
+    key: the section's path in the configuration, for the messages.
+
+  Attributes:
+    dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
+      [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
+      of float32 [batch] by task.
+    shards: the files it reads.
+
+  Raises:
+    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+  """
+
+  def __init__(
+    self,
+    config: DataConfig,
+    mode: Mode,
+    features: Optional[Iterable[str]] = None,
+    tasks: Optional[Iterable[str]] = None,
+    key: str = "train_data",
+  ):
+    super().__init__(config, mode, features, tasks, key)
     self.shards = shards.shards_of(config, key)
     if mode == "train":
       self._check_batch_size()

@@ -6,6 +6,9 @@ import pydantic
 
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
+# What else bears a name beside the tasks': the loss, a group of variables, outputs of the export.
+RESERVED_TASK_NAMES = ("backbone", "loss", "probabilities", "score")
+
 
 class BatchNormConfig(StrictModel):
   """Batch normalization.
@@ -211,6 +214,17 @@ class FeaturizationConfig(StrictModel):
   double_norm_log_config: Optional[DoubleNormLogConfig] = None
   feature_names_to_concat: list[str] = pydantic.Field(default_factory=lambda: ["binary"])
 
+  @pydantic.model_validator(mode="after")
+  def _check_names(self) -> "FeaturizationConfig":
+    joined = ["continuous", *self.feature_names_to_concat]
+    twice = sorted({name for name in joined if joined.count(name) > 1})
+    if twice:
+      raise inconsistent(
+        f"feature_names_to_concat: {twice[0]!r} would be joined twice (continuous comes first "
+        "anyway), allowed: once"
+      )
+    return self
+
 
 class StratifierConfig(StrictModel):
   """Metrics over the examples whose discrete feature `index` holds `value`."""
@@ -256,9 +270,41 @@ class ModelConfig(StrictModel):
           f"tasks.{task}.dlrm_config: a tower on a backbone has no embeddings to interact, "
           "allowed: dlrm_config in the backbone, or in towers with multi_task_type share_none"
         )
-      if tower.mlp_config and tower.mlp_config.layer_sizes[-1] != 1:
-        raise inconsistent(
-          f"tasks.{task}.mlp_config.layer_sizes: the last size is "
-          f"{tower.mlp_config.layer_sizes[-1]}, allowed: 1, the task's logit"
-        )
+      _check_tower(task, tower)
+    backbone = self.backbone
+    if backbone is not None and (backbone.affine_map is not None or backbone.pos_weight != 1.0):
+      raise inconsistent("backbone: found affine_map or pos_weight, allowed: under tasks only")
     return self
+
+
+def _check_tower(task: str, tower: TaskModelConfig) -> None:
+  """A tower ends in one unit, that of a last dense layer."""
+  if task in RESERVED_TASK_NAMES:
+    raise inconsistent(
+      f"tasks.{task}: the name is taken, allowed: any but {', '.join(RESERVED_TASK_NAMES)}"
+    )
+  key, last = _last_mlp(tower)
+  if last is None:
+    raise inconsistent(
+      f"tasks.{task}.{key}: found none, allowed in a tower: layer_sizes that end in 1, the "
+      "task's logit"
+    )
+  if last.layer_sizes[-1] != 1:
+    raise inconsistent(
+      f"tasks.{task}.{key}.layer_sizes: the last size is {last.layer_sizes[-1]}, allowed: 1, the "
+      "task's logit"
+    )
+
+
+def _last_mlp(tower: TaskModelConfig) -> tuple[str, Optional[MlpConfig]]:
+  """Returns the MLP an architecture ends in, or None, and its key."""
+  if tower.mlp_config is not None:
+    return "mlp_config", tower.mlp_config
+  if tower.dlrm_config is not None:
+    return "dlrm_config.top_mlp", tower.dlrm_config.top_mlp
+  if tower.mask_net_config is not None:
+    return "mask_net_config.mlp", tower.mask_net_config.mlp
+  deep = tower.dcn_config
+  if deep.output_mlp is None and deep.parallel_mlp is not None and not deep.use_parallel:
+    return "dcn_config.parallel_mlp", deep.parallel_mlp
+  return "dcn_config.output_mlp", deep.output_mlp

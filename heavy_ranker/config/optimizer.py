@@ -12,7 +12,8 @@ class AdamConfig(StrictModel):
 
   beta_1: float = pydantic.Field(default=0.9, ge=0.0, lt=1.0)
   beta_2: float = pydantic.Field(default=0.999, ge=0.0, lt=1.0)
-  epsilon: float = pydantic.Field(default=1e-7, gt=0.0)
+  # Smaller ones are 0 as a float32, and 0 / 0 is no update.
+  epsilon: float = pydantic.Field(default=1e-7, ge=1e-30)
 
 
 class LinearRampToConstant(StrictModel):
@@ -54,7 +55,7 @@ class PiecewiseConstant(StrictModel):
         f"learning_rate_values: found {len(values)} values, allowed: {len(boundaries) + 1}, "
         "one more than there are boundaries"
       )
-    if sorted(boundaries) != boundaries:
+    if sorted(set(boundaries)) != boundaries:
       raise inconsistent(f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps")
     return self
 

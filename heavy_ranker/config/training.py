@@ -4,7 +4,7 @@ from typing import Optional
 
 import pydantic
 
-from tfrecords.config.strict_model import StrictModel
+from tfrecords.config.strict_model import StrictModel, inconsistent
 
 
 class TrainingConfig(StrictModel):
@@ -24,10 +24,8 @@ class TrainingConfig(StrictModel):
     num_eval_steps: batches an evaluation reads of each partition; below 0: all of them.
     eval_log_every_n: batches between evaluation log lines.
     eval_timeout_in_s: how long a following evaluation waits for the next checkpoint.
-    gradient_accumulation: micro-batches whose gradients make one update.
+    gradient_accumulation: batches of `train_data` whose gradients make one update; 1 when absent.
   """
-
-  not_supported_yet = ("gradient_accumulation",)
 
   save_dir: str
   num_train_steps: pydantic.NonNegativeInt = 1_000_000
@@ -41,3 +39,11 @@ class TrainingConfig(StrictModel):
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
   gradient_accumulation: Optional[pydantic.PositiveInt] = None
+
+  @pydantic.model_validator(mode="after")
+  def _check_evaluation(self) -> "TrainingConfig":
+    if self.num_eval_steps == 0:
+      raise inconsistent(
+        "num_eval_steps: found 0, allowed: at least 1, or below 0 for all the data"
+      )
+    return self

@@ -12,11 +12,11 @@ import tf_keras as keras
 
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config_check import check_config
 from heavy_ranker.evaluation import metrics
 from heavy_ranker.model import build_model, input_names, schema_widths
 from tfrecords import paths
 from tfrecords.config.data import DataConfig
-from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import DataError
 from tfrecords.input_pipeline import InputPipeline
 from tfrecords.progress import progress_bar
@@ -40,7 +40,7 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
   Raises:
     UserError: configuration, data or checkpoint cannot be used.
   """
-  require_supported(config, "")
+  check_config(config)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
   ranker = build_model(config)
@@ -109,8 +109,7 @@ def _collect(
       bar.update(1)
   if not parts:
     raise DataError(
-      f"validation_data.{name}: nothing was read; training.num_eval_steps is {num_steps}, allowed: "
-      "at least 1, or below 0 for all the data"
+      f"validation_data.{name}: nothing was read, allowed: at least one record in its files"
     )
   probabilities, labels, weights = zip(*parts)
   return {

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.signatures import ServingModule
 from tfrecords import paths
-from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError, StorageError, reason
 from tfrecords.folders import make_writable
 
@@ -45,7 +45,7 @@ def export(
     CheckpointError: there is no checkpoint, or it is of another architecture.
     StorageError: the version exists, or the folder cannot be written.
   """
-  require_supported(config, "")
+  check_config(config, with_partitions=False)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
   base = prepare_export_dir(export_dir)

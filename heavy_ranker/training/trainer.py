@@ -6,16 +6,17 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model, input_names, schema_widths
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
+from heavy_ranker.training.gradient_accumulation import GradientAccumulation
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
 from heavy_ranker.training.warm_start import warm_start
-from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import TrainingError
 from tfrecords.folders import make_writable
 from tfrecords.input_pipeline import InputPipeline
@@ -37,7 +38,7 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
     UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
       finite; the message says how to mend it.
   """
-  require_supported(config, "")
+  check_config(config)
   trainer = Trainer(config, fresh)
   return trainer.run()
 
@@ -55,21 +56,26 @@ class Trainer:
     self._tasks = list(config.model.tasks)
     self._strategy = make_strategy()
     replicas = self._strategy.num_replicas_in_sync
-    self._batch_size = config.train_data.global_batch_size
+    batch_size = config.train_data.global_batch_size
+    self._micro_batches = config.training.gradient_accumulation or 1
+    self._examples_per_step = self._micro_batches * batch_size
     self._replica_batch_size = examples_per_replica(
-      self._batch_size, replicas, "train_data.global_batch_size"
+      batch_size, replicas, "train_data.global_batch_size"
     )
+    # The model first: if it cannot be built, that shows before a record is read.
+    with self._strategy.scope():
+      self._model = MultiTaskRanker(config, build_model(config), self._examples_per_step)
+      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
+      self._model.compile(optimizer=optimizer)
+      if self._micro_batches > 1:
+        self._accumulation = GradientAccumulation(self._model, len(self._tasks))
+      self._step = tf.Variable(
+        0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+      )
     self._pipeline = InputPipeline(
       config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
     )
     self._open_save_dir(fresh)
-    with self._strategy.scope():
-      self._model = MultiTaskRanker(config, build_model(config), self._batch_size)
-      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
-      self._model.compile(optimizer=optimizer)
-      self._step = tf.Variable(
-        0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
-      )
     self._iterator = iter(self._pipeline.dataset)
     self._schedules = {
       group: Schedule(section)
@@ -121,7 +127,7 @@ class Trainer:
       log.event(
         "training",
         f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} "
-        f"replica(s), {self._batch_size} examples a step",
+        f"replica(s), {self._examples_per_step} examples a step{self._in_micro_batches()}",
       )
       for step in range(first_step + 1, last_step + 1):
         self._run_step(step, step == last_step, log, history)
@@ -132,6 +138,8 @@ class Trainer:
     log_due = step % section.train_log_every_n == 0
     checkpoint_due = is_last or step % section.checkpoint_every_n == 0
     try:
+      for _ in range(self._micro_batches - 1):
+        self._accumulate(self._iterator)
       outputs = self._train_step(self._iterator)
     except tf.errors.OutOfRangeError:
       inputs = f"train_data.{self._config.train_data.inputs_key}"
@@ -145,11 +153,18 @@ class Trainer:
       losses = self._losses(outputs, step)
     if log_due:
       rates = self._learning_rates(step - 1)
-      history.append(log.step(step, self._batch_size, losses, rates))
+      history.append(log.step(step, self._examples_per_step, losses, rates))
     if checkpoint_due:
       log.pause()
       log.event("checkpoint", self._checkpoints.save())
       log.resume()
+
+  def _in_micro_batches(self) -> str:
+    return f" in {self._micro_batches} micro-batches" if self._micro_batches > 1 else ""
+
+  @tf.function(autograph=False)
+  def _accumulate(self, iterator: tf.data.Iterator) -> None:
+    self._strategy.run(self._accumulate_on_replica, args=(iterator.get_next(),))
 
   @tf.function(autograph=False)
   def _train_step(self, iterator: tf.data.Iterator) -> dict[str, tf.Tensor]:
@@ -161,8 +176,12 @@ class Trainer:
       for name, part in parts.items()
     }
 
+  def _accumulate_on_replica(self, batch: Batch) -> None:
+    self._accumulation.accumulate(self._part_of(batch))
+
   def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-    return self._model.train_step(self._part_of(batch))
+    update = self._accumulation if self._micro_batches > 1 else self._model
+    return update.train_step(self._part_of(batch))
 
   def _part_of(self, batch: Batch) -> Batch:
     """Cuts this replica's rows out of the global batch, on the host, where it lies."""

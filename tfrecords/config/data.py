@@ -243,7 +243,7 @@ class DataConfig(StrictModel):
   interleave_num_parallel_calls: Optional[pydantic.PositiveInt] = None
   seg_dense_schema: SegDenseSchema
   tasks: dict[str, TaskSampling]
-  evaluation_tasks: Optional[list[str]] = None
+  evaluation_tasks: Optional[list[str]] = pydantic.Field(default=None, min_length=1)
   preprocess: Optional[Preprocess] = None
   sampler: Optional[dict] = None
   sampling_correction: Literal["weights", "calibration"] = "weights"
@@ -260,7 +260,10 @@ class DataConfig(StrictModel):
   def _check_tasks(self) -> "DataConfig":
     if not self.tasks:
       raise inconsistent("tasks: found no task, allowed: at least one")
-    for task in self.evaluation_tasks or ():
+    measured = self.evaluation_tasks or []
+    for task in measured:
+      if measured.count(task) > 1:
+        raise inconsistent(f"evaluation_tasks: {task!r} stands in it twice, allowed: once")
       if task not in self.tasks:
         raise inconsistent(
           f"evaluation_tasks: {task!r} is not among this section's tasks: {', '.join(self.tasks)}"

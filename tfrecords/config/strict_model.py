@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import pydantic
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,7 @@ class StrictModel(pydantic.BaseModel):
   """A section of the configuration.
 
   An unknown key is an error that names the nearest known one. An explicit null counts as absent.
+  A boolean is no number; a number may be written as text, as YAML takes 1e-3 for.
   Subclasses may declare:
 
   Attributes:
@@ -43,18 +44,27 @@ class StrictModel(pydantic.BaseModel):
         "found {found}, allowed: a mapping with keys out of {known}",
         {"found": describe(data), "known": ", ".join(cls.model_fields)},
       )
-    for key in data:
-      if key not in cls.model_fields:
-        raise PydanticCustomError(
-          "unknown_key",
-          "unknown key{hint}; allowed here: {known}",
-          {
-            "key": str(key),
-            "hint": did_you_mean(str(key), cls.model_fields),
-            "known": ", ".join(cls.model_fields),
-          },
-        )
+    unknown = [str(key) for key in data if key not in cls.model_fields]
+    if unknown:
+      hints = [did_you_mean(key, cls.model_fields) for key in unknown]
+      raise PydanticCustomError(
+        "unknown_keys",
+        "allowed here: {known}",
+        {"keys": unknown, "hints": hints, "known": ", ".join(cls.model_fields)},
+      )
     return {key: value for key, value in data.items() if value is not None}
+
+  @pydantic.field_validator("*", mode="before")
+  @classmethod
+  def _check_numbers(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+    for path in _misplaced_booleans(cls.model_fields[info.field_name].annotation, value):
+      if not path:
+        raise PydanticCustomError("boolean", "a number; true and false are none")
+      where = ".".join(map(str, path))
+      raise inconsistent(f"{where}: found a boolean, allowed: a number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+      raise PydanticCustomError("too_large", "numbers of at most 64 bits")
+    return value
 
   @pydantic.model_validator(mode="after")
   def _check_groups(self) -> "StrictModel":
@@ -73,6 +83,22 @@ class StrictModel(pydantic.BaseModel):
           },
         )
     return self
+
+
+def _misplaced_booleans(annotation: Any, value: Any, path: tuple = ()) -> Iterable[tuple]:
+  """Yields the path, within lists and mappings, of each boolean where a number is wanted."""
+  origin, arguments = get_origin(annotation), get_args(annotation)
+  if isinstance(value, bool) and annotation in (int, float):
+    yield path
+  elif origin in (Union, Annotated):
+    for argument in arguments:
+      yield from _misplaced_booleans(argument, value, path)
+  elif origin is list and isinstance(value, list):
+    for index, item in enumerate(value):
+      yield from _misplaced_booleans(arguments[0], item, (*path, index))
+  elif origin is dict and isinstance(value, Mapping):
+    for key, item in value.items():
+      yield from _misplaced_booleans(arguments[1], item, (*path, key))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -101,17 +127,25 @@ def validate(model: type, data: Any, origin: str) -> Any:
   try:
     return model.model_validate(data)
   except pydantic.ValidationError as error:
-    problems = [_describe_problem(problem) for problem in error.errors()]
+    problems = [line for problem in error.errors() for line in _describe_problem(problem)]
     raise ConfigError(
       "\n  ".join([f"{origin}: the configuration cannot be used:", *problems])
     ) from None
 
 
-def _describe_problem(problem: Mapping[str, Any]) -> str:
+def _describe_problem(problem: Mapping[str, Any]) -> list[str]:
+  if problem["type"] != "unknown_keys":
+    return [_describe_one(problem)]
+  named = zip(problem["ctx"]["keys"], problem["ctx"]["hints"])
+  return [
+    f"{'.'.join(map(str, (*problem['loc'], key)))}: unknown key{hint}; {problem['msg']}"
+    for key, hint in named
+  ]
+
+
+def _describe_one(problem: Mapping[str, Any]) -> str:
   path = ".".join(str(part) for part in problem["loc"]) or "the top level"
   kind = problem["type"]
-  if kind == "unknown_key":
-    return f"{'.'.join(map(str, (*problem['loc'], problem['ctx']['key'])))}: {problem['msg']}"
   if kind == "inconsistent":
     return ".".join(map(str, (*problem["loc"], problem["msg"])))
   if kind in ("one_of", "not_a_mapping"):

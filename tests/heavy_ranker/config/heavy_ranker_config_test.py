@@ -22,6 +22,7 @@ MLP = {
   "batch_norm": {"affine": True, "momentum": 0.1},
   "dropout": {"rate": 0.1},
 }
+CROSS_NET = {"poly_degree": 1, "output_mlp": MLP}
 FULL_MLP = {**MLP, "final_layer_activation": True}
 RATE = {"constant": 0.1}
 
@@ -378,6 +379,15 @@ WRONG = [
     "3 (int)",
     "boolean",
   ),
+  ({"training": {"num_train_steps": True}}, "training.num_train_steps", "True (bool)", "a number"),
+  ({"training": {"seed": 2**63}}, "training.seed", "9223372036854775808 (int)", "at most 64 bits"),
+  (
+    {"model": {"tasks": {LIKES: {"mlp_config": {"layer_sizes": [True, 1]}}}}},
+    "model.tasks.likes.mlp_config.layer_sizes.0",
+    "a boolean",
+    "a number",
+  ),
+  ({"score": {"weights": {LIKES: True}}}, "score.weights.likes", "a boolean", "a number"),
   ({"training": [1]}, "training", "[1] (list)", "a mapping with keys out of save_dir"),
   ({"model": {"tasks": ["likes"]}}, "model.tasks", "['likes'] (list)", "dictionary"),
   (
@@ -441,6 +451,36 @@ def test_a_wrong_value_is_named_with_what_is_allowed(changes, path, found, allow
 )
 def test_a_missing_key_is_named(changes, path):
   assert complaint(changes) == f"{path}: found nothing, allowed: a value has to be given"
+
+
+def test_every_unknown_key_of_a_section_is_named():
+  with pytest.raises(ConfigError) as error:
+    parse({"training": {"num_train_step": 3, "sede": 1, "seed": 2}})
+  lines = [line.strip() for line in str(error.value).splitlines()[1:]]
+  assert [line.split("; allowed here: ")[0] for line in lines] == [
+    "training.num_train_step: unknown key, did you mean 'num_train_steps'?",
+    "training.sede: unknown key, did you mean 'seed'?",
+  ]
+
+
+def test_numbers_may_be_written_as_text():
+  config = parse({"optimizer": {"adam": {"epsilon": "1e-3"}}, "training": {"seed": "5"}})
+  assert (config.optimizer.adam.epsilon, config.training.seed) == (1e-3, 5)
+
+
+@pytest.mark.parametrize("name", ["backbone", "loss", "probabilities", "score"])
+def test_a_task_cannot_bear_a_name_that_is_taken(name):
+  mapping = example_config.content()
+  sections = (
+    mapping["model"]["tasks"],
+    mapping["train_data"]["tasks"],
+    mapping["score"]["weights"],
+  )
+  towers = mapping["optimizer"]["multi_task_learning_rates"]["tower_learning_rates"]
+  for section in (*sections, towers):
+    section[name] = section.pop(LIKES)
+  with pytest.raises(ConfigError, match=rf"model\.tasks\.{name}: the name is taken"):
+    example_config.parse(mapping)
 
 
 def test_several_mistakes_are_named_together():
@@ -702,9 +742,9 @@ def test_everything_that_is_declared_only_is_listed():
   data = {"cache": True, "explicit_date_inputs": None, "preprocess": {"downcast": {}}}
   config = parse(
     {
-      "training": {"gradient_accumulation": 2, "initial_checkpoint_dir": "x"},
+      "training": {"initial_checkpoint_dir": "x"},
       "train_data": {**data, "seg_dense_schema": {"mask_mantissa_features": {"a": 1}}},
-      "model": {"tasks": {REPLIES: {"mlp_config": None, "dcn_config": {"poly_degree": 1}}}},
+      "model": {"tasks": {REPLIES: {"mlp_config": None, "dcn_config": CROSS_NET}}},
       "which_metrics": ["rce"],
     }
   )

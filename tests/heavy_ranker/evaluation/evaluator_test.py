@@ -12,7 +12,7 @@ from heavy_ranker.evaluation import metrics
 from heavy_ranker.evaluation.evaluator import results_path
 from heavy_ranker.evaluation.table import format_metrics
 from tests.heavy_ranker.small_run import TASKS, small_config
-from tfrecords.errors import CheckpointError, DataError
+from tfrecords.errors import CheckpointError, ConfigError
 
 BAZEL_SIZE = "large"
 _RATES = f"validation_data.validation.tasks.{TASKS[0]}.neg_downsampling_rate=0.25"
@@ -82,5 +82,5 @@ def test_a_checkpoint_that_does_not_exist_is_named(folder):
 
 
 def test_reading_nothing_is_an_error(folder):
-  with pytest.raises(DataError, match="nothing was read; training.num_eval_steps is 0"):
+  with pytest.raises(ConfigError, match="training.num_eval_steps: found 0, allowed: at least 1"):
     evaluate(small_config(folder, "training.num_eval_steps=0"))

@@ -1,5 +1,7 @@
 """A whole training run on two replicas equals the run on one with the same global batch."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,9 +25,14 @@ def two_logical_devices():
     pytest.skip("TensorFlow has started with one device; run this file alone, as Bazel does")
 
 
+# One of a kind: two strategies over the same devices number their messages alike and mix them up.
+@functools.lru_cache
+def _strategy(*devices):
+  return tf.distribute.MirroredStrategy(devices)
+
+
 def _run(monkeypatch, tmp_path, devices, *overrides):
-  strategy = tf.distribute.MirroredStrategy(devices)
-  monkeypatch.setattr(trainer, "make_strategy", lambda: strategy)
+  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy(*devices))
   save_dir = tmp_path / f"on_{len(devices)}"
   config = small_config(tmp_path, f"training.save_dir={save_dir}", _NO_DROPOUT, *overrides)
   history = trainer.train(config)
@@ -50,10 +57,19 @@ def test_two_replicas_equal_one(monkeypatch, tmp_path):
     np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+def test_two_replicas_equal_one_with_micro_batches(monkeypatch, tmp_path):
+  overrides = ["optimizer.adam.epsilon=1.0e-3", "training.gradient_accumulation=3"]
+  one = _run(monkeypatch, tmp_path, ["CPU:0"], *overrides)
+  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], *overrides)
+  np.testing.assert_allclose(two[0], one[0], rtol=0, atol=1e-5)
+  assert one[1].keys() == two[1].keys()
+  for name, weight in one[1].items():
+    np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def test_a_checkpoint_of_two_replicas_continues_on_one(monkeypatch, tmp_path):
   two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"])
-  strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-  monkeypatch.setattr(trainer, "make_strategy", lambda: strategy)
+  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy("CPU:0"))
   overrides = [f"training.save_dir={tmp_path / 'on_2'}", "training.num_train_steps=8", _NO_DROPOUT]
   history = trainer.train(small_config(tmp_path, *overrides))
   assert [entry["step"] for entry in history] == [7, 8]

@@ -212,8 +212,8 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
 
 
 def test_an_option_without_code_is_refused_by_its_full_key(tmp_path):
-  with pytest.raises(ConfigError, match="not supported yet: training.gradient_accumulation"):
-    train(small_config(tmp_path, "training.gradient_accumulation=2"))
+  with pytest.raises(ConfigError, match="not supported yet: which_metrics"):
+    train(small_config(tmp_path, "which_metrics=[rce]"))
 
 
 _ON_A_FULL_DISK = """

@@ -1,0 +1,82 @@
+"""One update out of several micro-batches: what one large batch does, in the memory of a small one.
+
+The losses and gradients of a micro-batch are parts that add up, as those of a replica are. Each
+replica adds up its own, so that the replicas talk to each other once an update, when it is made.
+Batch norm alone sees a micro-batch at a time.
+"""
+
+import tensorflow as tf
+
+from heavy_ranker.training.multi_task_ranker import Batch, Gradient, MultiTaskRanker
+
+
+class GradientAccumulation:
+  """Sums of losses and gradients since the last update, on each replica its own.
+
+  For an update of N micro-batches call `accumulate` N - 1 times and `train_step` once, both as a
+  replica under `strategy.run`. The sums are no part of a checkpoint: those are written between
+  updates, when the sums are 0.
+
+  The sum of a sparse gradient is held densely, in the variable's shape, and handed to the
+  optimizer as the rows that are not 0.
+
+  Args:
+    model: the compiled model; its `global_batch_size` counts the examples of all micro-batches.
+      Build the accumulation under the model's strategy.
+    num_tasks: how many losses the model has.
+  """
+
+  def __init__(self, model: MultiTaskRanker, num_tasks: int):
+    self._model = model
+    self._losses = {
+      "loss": _sum_of([], tf.float32),
+      "task_losses": _sum_of([num_tasks], tf.float32),
+    }
+    self._gradients = [
+      _sum_of(variable.shape, variable.dtype) for variable in model.ranker.trainable_variables
+    ]
+
+  def accumulate(self, inputs: Batch) -> None:
+    """Adds a micro-batch's part and changes no trainable variable."""
+    losses, gradients = self._model.losses_and_gradients(inputs)
+    for name, part in losses.items():
+      self._losses[name].assign_add(part)
+    for total, gradient in zip(self._gradients, gradients):
+      if gradient is not None:
+        total.assign_add(tf.convert_to_tensor(gradient))
+
+  def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
+    """Adds the last micro-batch's part, makes the update and starts over.
+
+    Returns:
+      This replica's part of `loss` and of `task_losses`, over all micro-batches.
+    """
+    losses, gradients = self._model.losses_and_gradients(inputs)
+    outputs = {name: self._losses[name] + part for name, part in losses.items()}
+    self._model.apply_gradients(
+      [_added(total, gradient) for total, gradient in zip(self._gradients, gradients)]
+    )
+    for total in (*self._losses.values(), *self._gradients):
+      total.assign(tf.zeros_like(total))
+    return outputs
+
+
+def _sum_of(shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:
+  """Returns a sum that starts at 0 and is each replica's own: nothing is sent to add to it."""
+  return tf.Variable(
+    tf.zeros(shape, dtype),
+    trainable=False,
+    synchronization=tf.VariableSynchronization.ON_READ,
+    aggregation=tf.VariableAggregation.SUM,
+  )
+
+
+def _added(total: tf.Variable, gradient: Gradient) -> Gradient:
+  if gradient is None:
+    return None
+  added = total + tf.convert_to_tensor(gradient)
+  if not isinstance(gradient, tf.IndexedSlices):
+    return added
+  is_used = tf.reduce_any(tf.not_equal(added, 0), axis=list(range(1, len(added.shape))))
+  rows = tf.where(is_used)[:, 0]
+  return tf.IndexedSlices(tf.gather(added, rows), rows, tf.shape(added, tf.int64))
