@@ -86,9 +86,9 @@ def test_all_micro_batches_count_as_examples(tmp_path, monkeypatch):
   counted = []
 
   class RunLog(trainer.RunLog):
-    def step(self, step, examples_per_step, losses, learning_rates):
+    def step(self, step, examples_per_step, losses, learning_rates, *others):
       counted.append((step, examples_per_step, learning_rates["backbone"]))
-      return super().step(step, examples_per_step, losses, learning_rates)
+      return super().step(step, examples_per_step, losses, learning_rates, *others)
 
   monkeypatch.setattr(trainer, "RunLog", RunLog)
   run(tmp_path, "run", "training.gradient_accumulation=2", "training.num_train_steps=4")
