@@ -1,5 +1,6 @@
 """Reads a data section's records once and writes the statistics of their dense features."""
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -75,7 +76,10 @@ def analyze(
   if max_examples is not None and max_examples < 1:
     raise ConfigError(f"--max_examples: found {max_examples}, allowed: at least 1")
   features = _dense_features(config, key)
-  path = _prepare_output(output_path or default_output_path(config, file_format, key), overwrite)
+  path = paths.resolve(
+    output_path or default_output_path(config, file_format, key), "--output_path"
+  )
+  _prepare_output(path, _glob_of(config, key), overwrite)
   files = shards.shards_of(config, key)
   statistics = {name: ColumnStatistics(feature.length) for name, feature in features.items()}
   with diagnosis.Explained(files, features, key=key):
@@ -132,8 +136,17 @@ def _dense_features(config: DataConfig, key: str) -> dict[str, Feature]:
   return features
 
 
-def _prepare_output(given: str, overwrite: bool) -> str:
-  path = paths.resolve(given, "--output_path")
+def _glob_of(config: DataConfig, key: str) -> Optional[str]:
+  return config.inputs and paths.resolve(config.inputs, f"{key}.inputs")
+
+
+def _prepare_output(path: str, glob: Optional[str], overwrite: bool) -> None:
+  parts = zip(os.path.split(path), os.path.split(glob)) if glob else ()
+  if glob and all(fnmatch.fnmatchcase(part, pattern) for part, pattern in parts):
+    raise ConfigError(
+      f"--output_path: {path} would be read as records, since {glob} matches it, allowed: another "
+      "name or folder"
+    )
   if tf.io.gfile.isdir(path):
     raise StorageError(f"--output_path: {path} is a folder, allowed: a file")
   if tf.io.gfile.exists(path) and not overwrite:
@@ -142,7 +155,6 @@ def _prepare_output(given: str, overwrite: bool) -> str:
       "--output_path=PATH"
     )
   make_writable(os.path.dirname(path), "--output_path")
-  return path
 
 
 def _batches(

@@ -78,6 +78,15 @@ def test_an_existing_file_is_replaced_only_if_asked(folder, tmp_path):
   assert analyze(config_of(folder), str(target), overwrite=True).path == str(target)
 
 
+@pytest.mark.parametrize("name", ["a.tfrecord", "new.tfrecord"])
+def test_records_are_never_overwritten_nor_joined(folder, name):
+  before = {path.name: path.read_bytes() for path in folder.iterdir()}
+  with pytest.raises(ConfigError, match=f"--output_path: .*{name} would be read as records"):
+    analyze(config_of(folder), str(folder / name), overwrite=True)
+  assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+  assert analyze(config_of(folder), str(folder / "new.json")).n_examples == 200
+
+
 @pytest.mark.parametrize(
   "inputs, expected",
   [
