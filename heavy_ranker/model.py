@@ -9,19 +9,15 @@ import tf_keras as keras
 from heavy_ranker.calibration import SamplingCalibration, sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.model import DlrmConfig, TaskModelConfig
+from heavy_ranker.features import FeatureParts, make_inputs, make_parts, schema_widths
 from heavy_ranker.layers.architecture import make_architecture, takes_parts
-from heavy_ranker.layers.embedding_norm import EmbeddingNorm
 from heavy_ranker.layers.featurization import DoubleNormLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
 from heavy_ranker.scoring import Score
 from heavy_ranker.seeds import derive_seed
-from tfrecords import preprocessing, schema
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError
-
-# In this order they follow the featurized vector.
-EMBEDDINGS = ("user_embedding", "user_eng_embedding", "author_embedding")
 
 
 # Without this, AutoGraph rewrites Keras's own source for every layer type: 10 s for nothing, since
@@ -38,10 +34,12 @@ def build_model(
       preprocessing when None.
 
   Returns:
-    A functional model from a dict of float32 inputs (`continuous`, `binary`, and those of
-    EMBEDDINGS that exist, [batch, width] each) to a dict: `logits`, `probabilities`,
+    A functional model from a dict of inputs [batch, width] to a dict: `logits`, `probabilities`,
     `calibrated_probabilities` [batch, tasks] in the order of `config.model.tasks`, and `score`
-    [batch].
+    [batch]. The inputs are float32 (`continuous`, `binary`, the ready-made embeddings there are)
+    and int64 (ids and `discrete`, where a table looks them up), see `heavy_ranker.features`.
+    Vocabularies are empty and tables random until a checkpoint is restored or
+    `heavy_ranker.training.initial_tables` reads their files.
 
   Raises:
     ConfigError: an input the configuration asks for does not exist.
@@ -49,9 +47,8 @@ def build_model(
   """
   require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
-  names = input_names(config, widths)
-  inputs = {name: keras.Input((widths[name],), dtype=tf.float32, name=name) for name in names}
-  parts = _feature_parts(config, inputs)
+  inputs = make_inputs(config, widths)
+  parts = make_parts(config, inputs, _featurization(config))
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
@@ -67,38 +64,6 @@ def build_model(
   return keras.Model(inputs, outputs, name="heavy_ranker")
 
 
-def schema_widths(config: HeavyRankerConfig) -> dict[str, int]:
-  """Returns the widths of all dense features after preprocessing, by name inside the model."""
-  return preprocessing.dense_widths(config.train_data, schema.features_of(config.train_data))
-
-
-def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
-  """Returns the model's inputs in order: continuous, what joins it, the embeddings there are.
-
-  Raises:
-    ConfigError: a needed input is not among `widths`.
-  """
-  needed = ("continuous", *config.model.featurization_config.feature_names_to_concat)
-  for name in needed:
-    if name not in widths:
-      raise ConfigError(
-        f"model.featurization_config: the input {name!r} is needed and missing; found: "
-        f"{', '.join(widths)}. Name it under train_data.seg_dense_schema.renamed_features"
-      )
-  return (*needed, *(name for name in EMBEDDINGS if name in widths))
-
-
-def _feature_parts(config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
-  """Returns the featurized dense features, then the normalized embeddings."""
-  section = config.model.featurization_config
-  dense = [inputs[name] for name in ("continuous", *section.feature_names_to_concat)]
-  embeddings = [name for name in EMBEDDINGS if name in inputs]
-  return [
-    _featurization(config)(dense),
-    *(EmbeddingNorm(name=f"{name}_norm")(inputs[name]) for name in embeddings),
-  ]
-
-
 def _featurization(config: HeavyRankerConfig) -> keras.layers.Layer:
   section, name = config.model.featurization_config, "featurization"
   if section.log1p_abs_config is not None:
@@ -109,18 +74,17 @@ def _featurization(config: HeavyRankerConfig) -> keras.layers.Layer:
   return DoubleNormLog(section.double_norm_log_config, synchronize, name=name)
 
 
-def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor]:
+def _logits(config: HeavyRankerConfig, parts: FeatureParts) -> list[tf.Tensor]:
   section, seed = config.model, config.training.seed
   synchronize = config.training.synchronize_batch_norm
-  features = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
 
   def input_of(architecture: TaskModelConfig, path: str, shared: tf.Tensor) -> Any:
     if not takes_parts(architecture):
       return shared
-    _check_dlrm(architecture.dlrm_config, parts, f"model.{path}.dlrm_config")
-    return parts
+    _check_dlrm(architecture.dlrm_config, parts.embeddings, f"model.{path}.dlrm_config")
+    return parts.apart
 
-  shared = features
+  shared = features = parts.joined
   if section.multi_task_type != "share_none":
     backbone = make_architecture(
       section.backbone, derive_seed(seed, "backbone"), synchronize, "backbone"
@@ -136,22 +100,21 @@ def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor
   ]
 
 
-def _check_dlrm(config: DlrmConfig, parts: list[tf.Tensor], path: str) -> None:
+def _check_dlrm(config: DlrmConfig, embeddings: Mapping[str, tf.Tensor], path: str) -> None:
   """Dot products need vectors of one width.
 
   Raises:
     ConfigError: there is no embedding, or the widths differ.
   """
-  widths = [int(part.shape[-1]) for part in parts[1:]]
+  widths = {name: int(tensor.shape[-1]) for name, tensor in embeddings.items()}
   if not widths:
     raise ConfigError(f"{path}: found no embedding among the inputs, allowed: at least one")
-  if len(set(widths)) > 1:
+  if len(set(widths.values())) > 1:
+    found = ", ".join(f"{width} ({name})" for name, width in widths.items())
+    raise ConfigError(f"{path}: found embeddings of widths {found}, allowed: one width")
+  bottom, width = config.bottom_mlp.layer_sizes[-1], next(iter(widths.values()))
+  if bottom != width:
     raise ConfigError(
-      f"{path}: found embeddings of widths {', '.join(map(str, widths))}, allowed: one width"
-    )
-  bottom = config.bottom_mlp.layer_sizes[-1]
-  if bottom != widths[0]:
-    raise ConfigError(
-      f"{path}.bottom_mlp.layer_sizes: the last size is {bottom}, allowed: {widths[0]}, the width "
+      f"{path}.bottom_mlp.layer_sizes: the last size is {bottom}, allowed: {width}, the width "
       "of the embeddings"
     )

@@ -6,14 +6,17 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.model import build_model, input_names, schema_widths
+from heavy_ranker.features import input_names, schema_widths
+from heavy_ranker.model import build_model
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
+from heavy_ranker.training.initial_tables import check_vocabularies, fill_tables
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
+from heavy_ranker.training.table_log import TableLog
 from heavy_ranker.training.warm_start import warm_start
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import TrainingError
@@ -65,15 +68,17 @@ class Trainer:
     self._open_save_dir(fresh)
     with self._strategy.scope():
       self._model = MultiTaskRanker(config, build_model(config), self._batch_size)
-      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks)
+      tables = config.model.large_embeddings
+      optimizer = make_optimizer(config.optimizer, self._model.ranker, self._tasks, tables)
       self._model.compile(optimizer=optimizer)
       self._step = tf.Variable(
         0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
       )
+    self._table_log = TableLog(self._model.ranker, tables)
     self._iterator = iter(self._pipeline.dataset)
     self._schedules = {
       group: Schedule(section)
-      for group, section in learning_rate_configs(config.optimizer, self._tasks).items()
+      for group, section in learning_rate_configs(config.optimizer, self._tasks, tables).items()
     }
     self._open_checkpoints(optimizer)
 
@@ -99,12 +104,17 @@ class Trainer:
       self._config.training.checkpoint_max_to_keep,
     )
     checkpoint = latest_checkpoint(self._save_dir)
+    tables = self._config.model.large_embeddings
     if checkpoint is None:
+      for report in fill_tables(self._model.ranker, tables):
+        print(report)
       if self._config.training.initial_checkpoint_dir is not None:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
+        check_vocabularies(self._model.ranker, tables, initial)
       return
     same_data = self._checkpoints.restore(checkpoint)
+    check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not same_data:
       print("the training data has changed since then: reading starts from its beginning")
@@ -145,7 +155,8 @@ class Trainer:
       losses = self._losses(outputs, step)
     if log_due:
       rates = self._learning_rates(step - 1)
-      history.append(log.step(step, self._batch_size, losses, rates))
+      lengths = self._table_log.row_lengths()
+      history.append(log.step(step, self._batch_size, losses, rates, lengths))
     if checkpoint_due:
       log.pause()
       log.event("checkpoint", self._checkpoints.save())
