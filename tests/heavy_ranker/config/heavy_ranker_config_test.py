@@ -371,14 +371,13 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(changes, path, parts
 
 
 LARGE = "model.large_embeddings"
+_LARGE_TABLE = {"name": "a", "num_embeddings": 3, "embedding_dim": 2}
 
 
 def large(**changes):
   """Changes that ask for a large table, with changes of their own."""
-  table = {"name": "a", "num_embeddings": 3, "embedding_dim": 2}
-  return {
-    "model": {"large_embeddings": {"tables": [table], "optimizer": {"learning_rate": 1}, **changes}}
-  }
+  section = {"tables": [_LARGE_TABLE], "optimizer": {"learning_rate": 1}}
+  return {"model": {"large_embeddings": {**section, **changes}}}
 
 
 WRONG = [
@@ -388,7 +387,12 @@ WRONG = [
     "True (bool)",
     "constant",
   ),
-  (large(optimizer={"learning_rate": "x"}), f"{LARGE}.optimizer.learning_rate", "'x'", "constant"),
+  (
+    large(optimizer={"learning_rate": "x"}),
+    f"{LARGE}.optimizer.learning_rate",
+    "'x' (str)",
+    "a map",
+  ),
   (
     large(optimizer={"learning_rate": -0.5}),
     f"{LARGE}.optimizer.learning_rate.constant",
@@ -644,7 +648,16 @@ def test_a_partition_needs_the_tasks_it_measures():
   assert "evaluation_tasks: 'like' is not among this section's tasks: likes" in message
 
 
+_TWICE = [{"name": "a", "num_embeddings": 1, "embedding_dim": 1, "index": 0}] * 2
 SHAPES = [
+  (large(tables=[_LARGE_TABLE, _LARGE_TABLE]), f"{LARGE}.tables.1.name", "found 'a' again"),
+  (
+    {"model": {"small_embeddings": {"tables": _TWICE}}},
+    "model.small_embeddings.tables.1.name",
+    "found 'a' again",
+  ),
+  (large(tables_to_log=["a", "b"]), f"{LARGE}.tables_to_log.1", "no table is named 'b'"),
+  (large(optimizer={}), f"{LARGE}.optimizer.learning_rate", "found neither learning_rate nor"),
   (
     {"model": {"tasks": {LIKES: {"mlp_config": {"layer_sizes": [5, 2]}}}}},
     "model.tasks.likes.mlp_config.layer_sizes",
