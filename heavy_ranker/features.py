@@ -65,12 +65,15 @@ def schema_widths(config: HeavyRankerConfig) -> dict[str, int]:
   """Returns the widths of all dense features after preprocessing, by name inside the model.
 
   Raises:
-    ConfigError: an id that the model looks up in a table is no integer of a fixed length.
+    ConfigError: an id that the model looks up in a table is no integer of a fixed length, or
+      `downcast` rounds it.
   """
   section = config.train_data
   features = schema.features_of(section)
   widths = preprocessing.dense_widths(section, features)
   outputs = preprocessing.Preprocessor(section.preprocess).outputs(features, section.tasks)
+  downcast = section.preprocess.downcast if section.preprocess is not None else None
+  rounded = downcast.features if downcast is not None else {}
   for name, key in _ids(config):
     feature = outputs.get(name)
     if feature is None:
@@ -80,6 +83,11 @@ def schema_widths(config: HeavyRankerConfig) -> dict[str, int]:
       raise ConfigError(
         f"{key}: {name!r} has {found} in the schema, allowed: int64_list of a fixed length, since "
         "a table looks integers up and an export has inputs of a fixed width"
+      )
+    if rounded.get(name, "int64") != "int64":
+      raise ConfigError(
+        f"train_data.preprocess.downcast.features.{name}: found a feature that is looked up "
+        f"({key}), allowed: others, or int64, since a rounded id is another id"
       )
   return widths
 

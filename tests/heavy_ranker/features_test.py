@@ -12,6 +12,7 @@ from heavy_ranker.features import input_names, schema_widths, unread_in_serving
 from tests.heavy_ranker import example_config, id_run, numpy_twins
 from tfrecords.errors import ConfigError
 
+BAZEL_SIZE = "medium"
 WIDTHS = {"continuous": 7, "binary": 3, "user_embedding": 4, "tags": 2, "discrete": 3, "more": 1}
 TABLES = ("model", "large_embeddings", "tables")
 
@@ -163,6 +164,14 @@ def test_what_is_looked_up_has_to_be_integers_of_a_fixed_length(
   path.write_text(json.dumps(schema))
   with pytest.raises(ConfigError, match=message):
     schema_widths(config)
+
+
+@pytest.mark.parametrize("name", ["discrete", "tags"])
+def test_what_is_looked_up_must_not_be_rounded(name, tmp_path):
+  key = ("train_data", "preprocess", "downcast")
+  assert schema_widths(id_run.id_config(tmp_path, (*key, {"features": {name: "int64"}})))
+  with pytest.raises(ConfigError, match=f"downcast.features.{name}: found a feature that is look"):
+    schema_widths(id_run.id_config(tmp_path, (*key, {"features": {name: "bfloat16"}})))
 
 
 def test_an_extracted_feature_can_be_looked_up(tmp_path):

@@ -9,6 +9,7 @@ from heavy_ranker.training.table_log import MOST_ROWS, TableLog
 from tests.heavy_ranker import example_config
 from tfrecords.errors import CheckpointError, ConfigError, DataError
 
+BAZEL_SIZE = "medium"
 WIDTHS = {**example_config.WIDTHS, "tags": 1}
 KEY = "model.large_embeddings.tables.0"
 
