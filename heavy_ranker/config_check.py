@@ -1,7 +1,8 @@
 """What configuration and schema alone show to be impossible, found before any record is read."""
 
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.model import check_model, schema_widths
+from heavy_ranker.features import schema_widths
+from heavy_ranker.model_check import check_model
 from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError
 from tfrecords.input_pipeline import BatchPlan

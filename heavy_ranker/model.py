@@ -1,6 +1,5 @@
 """Puts the layers together into the functional Keras model."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -11,25 +10,20 @@ from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.calibration.layer import Calibration
 from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.config.model import DlrmConfig, TaskModelConfig
+from heavy_ranker.config.model import TaskModelConfig
+from heavy_ranker.features import FeatureParts, make_inputs, make_parts, schema_widths
 from heavy_ranker.layers.architecture import takes_parts
 from heavy_ranker.layers.backbone import make_backbone, mixes_for_each_task
-from heavy_ranker.layers.embedding_norm import EmbeddingNorm
 from heavy_ranker.layers.featurization import DoubleNormLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
 from heavy_ranker.layers.unstack import Unstack
 from heavy_ranker.layers.z_score_featurization import ZScoreLog
+from heavy_ranker.model_check import check_model
 from heavy_ranker.scoring import Score
 from heavy_ranker.seeds import derive_seed
 from heavy_ranker.z_score_statistics import load_z_score_statistics
-from tfrecords import preprocessing, schema
 from tfrecords.config.strict_model import require_supported
-from tfrecords.errors import ConfigError
-
-_INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# In this order they follow the featurized vector.
-EMBEDDINGS = ("user_embedding", "user_eng_embedding", "author_embedding")
 
 
 # Without this, AutoGraph rewrites Keras's own source for every layer type: 10 s for nothing, since
@@ -52,10 +46,12 @@ def build_model(
       values (the statistics of `z_score_log_config`) are not read and need not exist.
 
   Returns:
-    A functional model from a dict of float32 inputs (`continuous`, `binary`, and those of
-    EMBEDDINGS that exist, [batch, width] each) to a dict: `logits`, `probabilities`,
+    A functional model from a dict of inputs [batch, width] to a dict: `logits`, `probabilities`,
     `calibrated_probabilities` [batch, tasks] in the order of `config.model.tasks`, and `score`
-    [batch].
+    [batch]. The inputs are float32 (`continuous`, `binary`, the ready-made embeddings there are)
+    and int64 (ids and `discrete`, where a table looks them up), see `heavy_ranker.features`.
+    Vocabularies are empty and tables random until a checkpoint is restored or
+    `heavy_ranker.training.initial_tables` reads their files.
 
   Raises:
     ConfigError: an input the configuration asks for does not exist.
@@ -64,9 +60,10 @@ def build_model(
   """
   require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
-  names = check_model(config, widths)
-  inputs = {name: _input(name, widths[name]) for name in names}
-  parts = _feature_parts(config, inputs, weights_follow)
+  check_model(config, widths)
+  inputs = make_inputs(config, widths)
+  featurization = _featurization(config, widths["continuous"], weights_follow)
+  parts = make_parts(config, inputs, featurization)
   tasks = list(config.model.tasks)
   logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
@@ -85,89 +82,6 @@ def build_model(
   return keras.Model(inputs, outputs, name="heavy_ranker")
 
 
-def check_model(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
-  """Finds out whether the model can be built, without building it.
-
-  Args:
-    config: the whole configuration.
-    widths: width by input name, see `schema_widths`.
-
-  Returns:
-    The model's inputs, see `input_names`.
-
-  Raises:
-    ConfigError: names the key that has to change.
-  """
-  names = input_names(config, widths)
-  towers: dict[str, str] = {}
-  for task in config.model.tasks:
-    other = towers.setdefault(tower_name(task), task)
-    if other != task:
-      raise ConfigError(
-        f"model.tasks.{task}: its tower would bear the name of {other!r}'s, {tower_name(task)}; "
-        "allowed: names that differ in letters, digits and .-_"
-      )
-  embeddings = [widths[name] for name in EMBEDDINGS if name in names]
-  architectures = {f"tasks.{task}": tower for task, tower in config.model.tasks.items()}
-  for path, architecture in {"backbone": config.model.backbone, **architectures}.items():
-    if architecture is not None and takes_parts(architecture):
-      _check_dlrm(architecture.dlrm_config, embeddings, f"model.{path}.dlrm_config")
-  return names
-
-
-def schema_widths(config: HeavyRankerConfig, partition: str = "") -> dict[str, int]:
-  """Returns the widths of all dense features after preprocessing, by name inside the model.
-
-  Args:
-    config: the whole configuration.
-    partition: a partition of `validation_data`; empty means `train_data`.
-  """
-  section = config.validation_data[partition] if partition else config.train_data
-  key = f"validation_data.{partition}" if partition else "train_data"
-  widths = preprocessing.dense_widths(section, schema.features_of(section, key), key)
-  return {name: width for name, width in widths.items() if name not in section.tasks}
-
-
-def input_names(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[str, ...]:
-  """Returns the model's inputs in order: continuous, what joins it, the embeddings there are.
-
-  Raises:
-    ConfigError: a needed input is not among `widths`.
-  """
-  needed = ("continuous", *config.model.featurization_config.feature_names_to_concat)
-  for name in needed:
-    if name not in widths:
-      raise ConfigError(
-        f"model.featurization_config: the input {name!r} is needed and missing; found: "
-        f"{', '.join(widths)}. Name it under train_data.seg_dense_schema.renamed_features"
-      )
-    if not _INPUT_NAME.fullmatch(name) or name == "self":
-      raise ConfigError(
-        f"model.featurization_config.feature_names_to_concat: found {name!r}, allowed: letters, "
-        "digits and _, a letter first (and not self), since it is an argument of the export. Name "
-        "the feature so under train_data.seg_dense_schema.renamed_features"
-      )
-  return (*needed, *(name for name in EMBEDDINGS if name in widths))
-
-
-def _input(name: str, width: int) -> tf.Tensor:
-  # The prefix keeps features and layers apart, whatever they are called.
-  return keras.Input((width,), dtype=tf.float32, name=f"input.{name}")
-
-
-def _feature_parts(
-  config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor], weights_follow: bool
-) -> list[tf.Tensor]:
-  """Returns the featurized dense features, then the normalized embeddings."""
-  section = config.model.featurization_config
-  dense = [inputs[name] for name in ("continuous", *section.feature_names_to_concat)]
-  embeddings = [name for name in EMBEDDINGS if name in inputs]
-  return [
-    _featurization(config, int(dense[0].shape[-1]), weights_follow)(dense),
-    *(EmbeddingNorm(name=f"{name}_norm")(inputs[name]) for name in embeddings),
-  ]
-
-
 def _featurization(
   config: HeavyRankerConfig, width: int, weights_follow: bool
 ) -> keras.layers.Layer:
@@ -183,25 +97,24 @@ def _featurization(
   return DoubleNormLog(section.double_norm_log_config, synchronize, name=name)
 
 
-def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor]:
+def _logits(config: HeavyRankerConfig, parts: FeatureParts) -> list[tf.Tensor]:
   section, seed = config.model, config.training.seed
   synchronize = config.training.synchronize_batch_norm
-  features = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
 
   def input_of(architecture: TaskModelConfig, shared: tf.Tensor) -> Any:
-    return parts if takes_parts(architecture) else shared
+    return parts.apart if takes_parts(architecture) else shared
 
-  shared = [features]  # One for all towers, or one each.
+  shared = [parts.joined]  # One for all towers, or one each.
   if section.multi_task_type != "share_none":
     backbone = make_backbone(
       section.backbone, list(section.tasks), derive_seed(seed, "backbone"), synchronize, "backbone"
     )
-    shared = [backbone(input_of(section.backbone, features))]
+    shared = [backbone(input_of(section.backbone, parts.joined))]
     if mixes_for_each_task(section.backbone):
       shared = Unstack(name="mixtures")(shared[0])
   if section.multi_task_type == "share_partial":
     join = keras.layers.Concatenate(name="features_and_backbone")
-    shared = [join([features, each]) for each in shared]
+    shared = [join([parts.joined, each]) for each in shared]
   shared = shared * len(section.tasks) if len(shared) == 1 else shared
   return [
     Tower(tower, derive_seed(seed, tower_name(task)), synchronize, tower_name(task))(
@@ -209,23 +122,3 @@ def _logits(config: HeavyRankerConfig, parts: list[tf.Tensor]) -> list[tf.Tensor
     )
     for (task, tower), each in zip(section.tasks.items(), shared)
   ]
-
-
-def _check_dlrm(config: DlrmConfig, widths: list[int], path: str) -> None:
-  """Dot products need vectors of one width, here those of the embeddings.
-
-  Raises:
-    ConfigError: there is no embedding, or the widths differ.
-  """
-  if not widths:
-    raise ConfigError(f"{path}: found no embedding among the inputs, allowed: at least one")
-  if len(set(widths)) > 1:
-    raise ConfigError(
-      f"{path}: found embeddings of widths {', '.join(map(str, widths))}, allowed: one width"
-    )
-  bottom = config.bottom_mlp.layer_sizes[-1]
-  if bottom != widths[0]:
-    raise ConfigError(
-      f"{path}.bottom_mlp.layer_sizes: the last size is {bottom}, allowed: {widths[0]}, the width "
-      "of the embeddings"
-    )

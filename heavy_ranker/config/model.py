@@ -1,14 +1,18 @@
 """The `model` section: featurization, backbone, towers."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, Optional
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 
-from tfrecords.config.strict_model import StrictModel, inconsistent
+from heavy_ranker.config.optimizer import LearningRateConfig
+from tfrecords.config.strict_model import StrictModel, did_you_mean, inconsistent
+
+# Names of tables become names of variables.
+TableName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 
 # What else bears a name beside the tasks': the loss, a group of variables, outputs of the export.
-RESERVED_TASK_NAMES = ("backbone", "loss", "probabilities", "score")
+RESERVED_TASK_NAMES = ("backbone", "large_embeddings", "loss", "probabilities", "score")
 
 
 class BatchNormConfig(StrictModel):
@@ -199,16 +203,29 @@ class BackboneConfig(TaskModelConfig):
 
 
 class PretrainedConfig(StrictModel):
-  """Where a table's initial rows come from."""
+  """Where a table's initial rows come from.
+
+  Attributes:
+    emb_name: the array with the rows.
+    embedding_snapshot_uri: an .npz file with that array, [n, embedding_dim], and `ids`, int64 [n].
+  """
 
   emb_name: str
   embedding_snapshot_uri: str
 
 
 class LargeEmbeddingTable(StrictModel):
-  """A table over one sparse id; `name` is the input feature that holds the id."""
+  """A table over one sparse id.
 
-  name: str
+  Attributes:
+    name: the input feature that holds the id, or several that are averaged.
+    num_embeddings: rows; there is one more for ids that have none.
+    embedding_dim: width of a row.
+    vocab: a text file with an id a line: the ids that have rows. Without it, an id is hashed.
+    pretrained: initial rows; random when absent.
+  """
+
+  name: TableName
   num_embeddings: pydantic.PositiveInt
   embedding_dim: pydantic.PositiveInt
   vocab: Optional[str] = None
@@ -216,24 +233,76 @@ class LargeEmbeddingTable(StrictModel):
 
 
 class LargeEmbeddingOptimizer(StrictModel):
-  """The tables' own learning rate."""
+  """How the tables are trained: only the rows a batch looks up change.
 
-  learning_rate: pydantic.NonNegativeFloat
+  Attributes:
+    learning_rate: a schedule, or a number for a constant.
+    init_learning_rate: a constant, used when there is no `learning_rate`.
+    algorithm: `sgd`, or `adagrad` (JMLR 12:2121, 2011), whose steps shrink with a row's use.
+  """
+
+  learning_rate: Optional[LearningRateConfig] = None
   init_learning_rate: Optional[pydantic.NonNegativeFloat] = None
+  algorithm: Literal["sgd", "adagrad"] = "sgd"
+
+  @pydantic.field_validator("learning_rate", mode="before")
+  @classmethod
+  def _number_is_constant(cls, value: Any) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {"constant": value} if is_number else value
+
+  @pydantic.model_validator(mode="after")
+  def _check_rate(self) -> "LargeEmbeddingOptimizer":
+    if self.learning_rate is None and self.init_learning_rate is None:
+      raise inconsistent(
+        "learning_rate: found neither learning_rate nor init_learning_rate, allowed: a number or a "
+        "schedule"
+      )
+    return self
+
+  @property
+  def schedule(self) -> LearningRateConfig:
+    """The schedule in force."""
+    return self.learning_rate or LearningRateConfig(constant=self.init_learning_rate)
 
 
 class LargeEmbeddingsConfig(StrictModel):
-  """Tables over sparse ids."""
+  """Tables over sparse ids.
+
+  Attributes:
+    tables: one or more; their order is that of the parts of the network's input.
+    optimizer: of all of them.
+    tables_to_log: names of the tables whose rows' mean length is logged.
+  """
 
   tables: list[LargeEmbeddingTable]
   optimizer: LargeEmbeddingOptimizer
   tables_to_log: Optional[list[str]] = None
 
+  @pydantic.model_validator(mode="after")
+  def _check_names(self) -> "LargeEmbeddingsConfig":
+    names = [table.name for table in self.tables]
+    _require_distinct(names)
+    for index, name in enumerate(self.tables_to_log or ()):
+      if name not in names:
+        raise inconsistent(
+          f"tables_to_log.{index}: no table is named {name!r}{did_you_mean(name, names)}; allowed: "
+          f"{', '.join(names)}"
+        )
+    return self
+
 
 class SmallEmbeddingTable(StrictModel):
-  """A table over one column of `discrete`."""
+  """A table over one column of `discrete`.
 
-  name: str
+  Attributes:
+    name: what it is called in the checkpoint.
+    num_embeddings: values 0 to num_embeddings - 1 have a row each, all others share one more.
+    embedding_dim: width of a row.
+    index: the column.
+  """
+
+  name: TableName
   num_embeddings: pydantic.PositiveInt
   embedding_dim: pydantic.PositiveInt
   index: pydantic.NonNegativeInt
@@ -244,9 +313,29 @@ class SmallEmbeddingsConfig(StrictModel):
 
   tables: list[SmallEmbeddingTable]
 
+  @pydantic.model_validator(mode="after")
+  def _check_names(self) -> "SmallEmbeddingsConfig":
+    _require_distinct([table.name for table in self.tables])
+    return self
+
+
+def _require_distinct(names: Iterable[str]) -> None:
+  seen: set[str] = set()
+  for index, name in enumerate(names):
+    if name in seen:
+      raise inconsistent(f"tables.{index}.name: found {name!r} again, allowed: each name once")
+    seen.add(name)
+
 
 class PositionDebiasConfig(StrictModel):
-  """An embedding of the position, dropped at random in training and left out in serving."""
+  """An embedding of the position, dropped at random in training and left out in serving.
+
+  Attributes:
+    max_position: positions 0 to max_position - 1 have a row each, all others share one more.
+    num_dims: width of a row.
+    drop_probability: how often an example is trained without its position.
+    position_feature_index: the column of `discrete` that holds the position.
+  """
 
   max_position: pydantic.PositiveInt = 256
   num_dims: pydantic.PositiveInt = 64
@@ -351,12 +440,7 @@ class ModelConfig(StrictModel):
       `heavy_ranker.training.task_loss_reduction`.
   """
 
-  not_supported_yet = (
-    "large_embeddings",
-    "small_embeddings",
-    "position_debias_config",
-    "stratifiers",
-  )
+  not_supported_yet = ("stratifiers",)
 
   tasks: dict[str, TaskModelConfig]
   large_embeddings: Optional[LargeEmbeddingsConfig] = None

@@ -15,7 +15,8 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.evaluation import metrics
-from heavy_ranker.model import build_model, input_names, schema_widths
+from heavy_ranker.features import input_names, schema_widths
+from heavy_ranker.model import build_model
 from tfrecords import paths
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import DataError

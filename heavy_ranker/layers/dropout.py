@@ -5,6 +5,8 @@ from typing import Optional
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.layers.stateless_seed import add_call_counter, next_seed
+
 
 class Dropout(keras.layers.Layer):
   """In training sets a share of the inputs to 0 and scales the rest up (JMLR 15:1929, 2014).
@@ -25,26 +27,12 @@ class Dropout(keras.layers.Layer):
 
   def build(self, input_shape: tf.TensorShape) -> None:
     """Creates the counter of training calls, a scalar int64."""
-    self.calls = self.add_weight(
-      "calls",
-      (),
-      dtype=tf.int64,
-      initializer="zeros",
-      trainable=False,
-      aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )
+    self.calls = add_call_counter(self)
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Drops in training, else returns the inputs; any shape."""
     if not training:
       return inputs
-    context = tf.distribute.get_replica_context()
-    replica = 0 if context is None else context.replica_id_in_sync_group
-    call = tf.identity(self.calls)
-    with tf.control_dependencies([call]):
-      self.calls.assign_add(1)
-    seed = tf.random.experimental.stateless_fold_in(
-      tf.stack([tf.cast(self._seed, tf.int64), call]), tf.cast(replica, tf.int64)
-    )
+    seed = next_seed(self.calls, self._seed)
     return tf.nn.experimental.stateless_dropout(inputs, self._rate, seed)

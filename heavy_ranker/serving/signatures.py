@@ -1,11 +1,12 @@
 """The export's entry points: dense inputs, or serialized records, to score and probabilities."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.features import unread_in_serving
 from tfrecords import parsing, preprocessing, schema
 
 SERVING_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -23,26 +24,29 @@ class ServingModule(tf.Module):
   def __init__(self, config: HeavyRankerConfig, ranker: keras.Model):
     super().__init__(name="heavy_ranker")
     self.weights = list(ranker.variables)
-    self._predict = make_predict(ranker, list(config.model.tasks))
-    self._parse = make_raw_parser(config, tuple(ranker.input))
-    widths = {name: int(tensor.shape[-1]) for name, tensor in ranker.input.items()}
-    self.serving_default = self._make_serving_default(widths)
+    unread = unread_in_serving(config)
+    self._predict = make_predict(ranker, list(config.model.tasks), unread)
+    specs = {
+      name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
+      for name, tensor in ranker.input.items()
+      if name not in unread
+    }
+    self._parse = make_raw_parser(config, tuple(specs))
+    self.serving_default = self._make_serving_default(specs)
     self.score_examples = self._make_score_examples()
 
   def functions(self) -> dict[str, Callable]:
     """Returns the concrete function of each signature, by the signature's name."""
     return {SERVING_DEFAULT: self.serving_default, SCORE_EXAMPLES: self.score_examples}
 
-  def _make_serving_default(self, widths: Mapping[str, int]) -> Callable:
+  def _make_serving_default(self, specs: Mapping[str, tf.TensorSpec]) -> Callable:
     predict = self._predict
 
     @tf.function(autograph=False)
     def serving_default(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
       return predict(inputs)
 
-    return serving_default.get_concrete_function(
-      **{name: tf.TensorSpec([None, width], tf.float32, name) for name, width in widths.items()}
-    )
+    return serving_default.get_concrete_function(**specs)
 
   def _make_score_examples(self) -> Callable:
     predict, parse = self._predict, self._parse
@@ -55,9 +59,14 @@ class ServingModule(tf.Module):
 
 
 def make_predict(
-  ranker: keras.Model, tasks: list[str]
+  ranker: keras.Model, tasks: list[str], unread: Sequence[str] = ()
 ) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
   """Returns what both signatures compute.
+
+  Args:
+    ranker: the model from `build_model`.
+    tasks: the model's tasks in order.
+    unread: inputs that make no difference and are not asked for, see `unread_in_serving`.
 
   The function maps the ranker's inputs to `score` [batch], `probabilities` [batch, tasks] and
   each task's probability [batch] under the task's name. Probabilities are the calibrated ones,
@@ -65,7 +74,9 @@ def make_predict(
   """
 
   def predict(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    outputs = ranker(dict(inputs), training=False)
+    batch = tf.shape(next(iter(inputs.values())))[0]
+    zeros = {name: _zeros_for(ranker.input[name], batch) for name in unread}
+    outputs = ranker({**zeros, **inputs}, training=False)
     probabilities = outputs["calibrated_probabilities"]
     columns = tf.unstack(probabilities, num=len(tasks), axis=1)
     return {
@@ -75,6 +86,10 @@ def make_predict(
     }
 
   return predict
+
+
+def _zeros_for(symbolic_input: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+  return tf.zeros([batch, symbolic_input.shape[-1]], symbolic_input.dtype)
 
 
 def make_raw_parser(

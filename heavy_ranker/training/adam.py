@@ -72,6 +72,13 @@ class Adam(keras.optimizers.legacy.Optimizer):
       use_locking=self._use_locking,
     )
 
+  def _resource_apply_sparse(
+    self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, apply_state: dict
+  ) -> tf.Operation:
+    # Rows that were not looked up have a gradient of 0, which still moves them: their moments live.
+    dense = tf.math.unsorted_segment_sum(grad, indices, tf.shape(handle)[0])
+    return self._resource_apply_dense(dense, handle, apply_state)
+
   def get_config(self) -> dict:
     """Returns the constants as plain data."""
     return {

@@ -66,6 +66,7 @@ class RunLog:
     losses: Mapping[str, float],
     learning_rates: Mapping[str, float],
     log_variances: Mapping[str, float],
+    row_lengths: Mapping[str, float],
   ) -> dict[str, float]:
     """Logs a step.
 
@@ -75,6 +76,7 @@ class RunLog:
       losses: the total under "loss", and each task's under its name.
       learning_rates: by group, as the update used them.
       log_variances: by task, as the update left them; empty unless they are learned.
+      row_lengths: by table of `tables_to_log`.
 
     Returns:
       What was logged: `step`, `loss`, `loss/TASK`, `log_variance/TASK` of those there are and
@@ -92,6 +94,8 @@ class RunLog:
         tf.summary.scalar(name, value)
       for group, rate in learning_rates.items():
         tf.summary.scalar(f"learning_rate/{group}", rate)
+      for table, length in row_lengths.items():
+        tf.summary.scalar(f"row_length/{table}", length)
     self._bar.set_postfix(loss=f"{losses['loss']:.4f}", examples_s=f"{examples_per_second:.0f}")
     self._append(step=step, **{name: f"{value:.6g}" for name, value in scalars.items()})
     if self._bar.disable:

@@ -7,15 +7,18 @@ import tensorflow as tf
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
-from heavy_ranker.model import build_model, input_names, schema_widths
+from heavy_ranker.features import input_names, schema_widths
+from heavy_ranker.model import build_model
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
+from heavy_ranker.training.initial_tables import check_vocabularies, fill_tables
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
+from heavy_ranker.training.table_log import TableLog
 from heavy_ranker.training.warm_start import warm_start
 from heavy_ranker.z_score_statistics import notice_of_kept_statistics
 from tfrecords import paths
@@ -72,7 +75,8 @@ class Trainer:
       ranker = build_model(config, weights_follow=resumes)
       self._model = MultiTaskRanker(config, ranker, self._examples_per_step)
       self._log_variances = self._model.reduction.log_variances
-      optimizer = make_optimizer(config.optimizer, ranker, self._tasks, self._log_variances)
+      tables = config.model.large_embeddings
+      optimizer = make_optimizer(config.optimizer, ranker, self._tasks, self._log_variances, tables)
       self._model.compile(optimizer=optimizer)
       if self._micro_batches > 1:
         self._accumulation = GradientAccumulation(self._model, len(self._tasks))
@@ -83,10 +87,11 @@ class Trainer:
       config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
     )
     self._open_save_dir(fresh)
+    self._table_log = TableLog(ranker, tables)
     self._iterator = iter(self._pipeline.dataset)
     self._schedules = {
       group: Schedule(section)
-      for group, section in learning_rate_configs(config.optimizer, self._tasks).items()
+      for group, section in learning_rate_configs(config.optimizer, self._tasks, tables).items()
     }
     self._open_checkpoints(optimizer)
     notice = notice_of_kept_statistics(config, ranker)
@@ -116,12 +121,17 @@ class Trainer:
       self._log_variances,
     )
     checkpoint = latest_checkpoint(self._save_dir)
+    tables = self._config.model.large_embeddings
     if checkpoint is None:
+      for report in fill_tables(self._model.ranker, tables):
+        print(report)
       if self._config.training.initial_checkpoint_dir is not None:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
+        check_vocabularies(self._model.ranker, tables, initial)
       return
     same_data = self._checkpoints.restore(checkpoint)
+    check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not same_data:
       print("the training data has changed since then: reading starts from its beginning")
@@ -165,7 +175,8 @@ class Trainer:
     if log_due:
       rates = self._learning_rates(step - 1)
       scales = {task: float(variable.numpy()) for task, variable in self._log_variances.items()}
-      history.append(log.step(step, self._examples_per_step, losses, rates, scales))
+      lengths = self._table_log.row_lengths()
+      history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths))
     if checkpoint_due:
       log.pause()
       log.event("checkpoint", self._checkpoints.save())

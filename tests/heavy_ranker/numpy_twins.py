@@ -147,6 +147,41 @@ def embedding_norm(inputs, weights):
   return layer_normalization(make_safe(inputs), weights)
 
 
+def small_embedding(table, column):
+  """The rows of a column; values without a row of their own have the last one."""
+  last = len(table) - 1
+  return np.stack([table[value if 0 <= value < last else last] for value in column])
+
+
+def large_embedding(table, rows):
+  """The mean of each example's rows."""
+  return np.stack([np.mean([table[row] for row in example], axis=0) for example in rows])
+
+
+def listed_rows(ids, vocabulary, size):
+  """Rows by position in the list; the rest has row `size`."""
+  rows = {value: row for row, value in enumerate(vocabulary)}
+  return np.array([[rows.get(value, size) for value in example] for example in ids])
+
+
+class Sgd:
+  """Plain gradient descent on one array."""
+
+  def update(self, value, gradient, rate):
+    return value - rate * gradient
+
+
+class Adagrad:
+  """Adagrad on one array."""
+
+  def __init__(self):
+    self.square = 0.1
+
+  def update(self, value, gradient, rate):
+    self.square = self.square + gradient**2
+    return value - rate * gradient / (np.sqrt(self.square) + 1e-7)
+
+
 def calibrate(probabilities, ratio):
   return probabilities * ratio / (1.0 - probabilities + ratio * probabilities)
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from heavy_ranker import build_model, load_config
 from heavy_ranker.config.score import DEFAULT_WEIGHTS
+from heavy_ranker.features import schema_widths
 from heavy_ranker.layers.tower import tower_name
-from heavy_ranker.model import schema_widths
 
 BAZEL_DATA = ["//configs:all"]
 

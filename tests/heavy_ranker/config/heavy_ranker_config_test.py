@@ -181,7 +181,7 @@ EVERY_KEY = [
             "pretrained": {"emb_name": "e", "embedding_snapshot_uri": "uri"},
           }
         ],
-        "optimizer": {"learning_rate": 0.1, "init_learning_rate": 0.2},
+        "optimizer": {"learning_rate": RATE, "init_learning_rate": 0.2, "algorithm": "adagrad"},
         "tables_to_log": ["meta__author_id"],
       },
       "small_embeddings": {
@@ -328,6 +328,20 @@ def test_a_configuration_is_frozen():
     config.training.seed = 5
 
 
+@pytest.mark.parametrize(
+  "given, expected",
+  [
+    ({"learning_rate": 0.1, "init_learning_rate": 0.2}, RATE),
+    ({"learning_rate": RATE}, RATE),
+    ({"init_learning_rate": 0.1}, RATE),
+    ({"learning_rate": None, "init_learning_rate": 0.1}, RATE),
+  ],
+)
+def test_the_learning_rate_of_large_tables(given, expected):
+  section = parse({"model": {"large_embeddings": {"tables": [], "optimizer": given}}}).model
+  assert section.large_embeddings.optimizer.schedule.model_dump(exclude_none=True) == expected
+
+
 # (changes, the full path of the key, what else the message says)
 UNKNOWN = [
   ({"trainig": {}}, "trainig", ["did you mean 'training'?", "optimizer"]),
@@ -357,7 +371,47 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(changes, path, parts
     assert part in message
 
 
+LARGE = "model.large_embeddings"
+_LARGE_TABLE = {"name": "a", "num_embeddings": 3, "embedding_dim": 2}
+
+
+def large(**changes):
+  """Changes that ask for a large table, with changes of their own."""
+  section = {"tables": [_LARGE_TABLE], "optimizer": {"learning_rate": 1}}
+  return {"model": {"large_embeddings": {**section, **changes}}}
+
+
 WRONG = [
+  (
+    large(optimizer={"learning_rate": True}),
+    f"{LARGE}.optimizer.learning_rate",
+    "True (bool)",
+    "constant",
+  ),
+  (
+    large(optimizer={"learning_rate": "x"}),
+    f"{LARGE}.optimizer.learning_rate",
+    "'x' (str)",
+    "a map",
+  ),
+  (
+    large(optimizer={"learning_rate": -0.5}),
+    f"{LARGE}.optimizer.learning_rate.constant",
+    "-0.5 (float)",
+    "greater than or equal to 0",
+  ),
+  (
+    large(optimizer={"learning_rate": 1, "algorithm": "adam"}),
+    f"{LARGE}.optimizer.algorithm",
+    "'adam' (str)",
+    "'sgd' or 'adagrad'",
+  ),
+  (
+    large(tables=[{"name": "a/b", "num_embeddings": 1, "embedding_dim": 1}]),
+    f"{LARGE}.tables.0.name",
+    "'a/b' (str)",
+    "pattern",
+  ),
   (
     {"training": {"num_train_steps": "many"}},
     "training.num_train_steps",
@@ -713,7 +767,16 @@ def test_a_partition_needs_the_tasks_it_measures():
   assert "evaluation_tasks: 'like' is not among this section's tasks: likes" in message
 
 
+_TWICE = [{"name": "a", "num_embeddings": 1, "embedding_dim": 1, "index": 0}] * 2
 SHAPES = [
+  (large(tables=[_LARGE_TABLE, _LARGE_TABLE]), f"{LARGE}.tables.1.name", "found 'a' again"),
+  (
+    {"model": {"small_embeddings": {"tables": _TWICE}}},
+    "model.small_embeddings.tables.1.name",
+    "found 'a' again",
+  ),
+  (large(tables_to_log=["a", "b"]), f"{LARGE}.tables_to_log.1", "no table is named 'b'"),
+  (large(optimizer={}), f"{LARGE}.optimizer.learning_rate", "found neither learning_rate nor"),
   (
     {"model": {"tasks": {LIKES: {"mlp_config": {"layer_sizes": [5, 2]}}}}},
     "model.tasks.likes.mlp_config.layer_sizes",

@@ -106,6 +106,22 @@ def test_a_function_gives_what_eager_gives():
     np.testing.assert_allclose(variable, eager[step], atol=1e-6)
 
 
+def test_a_sparse_gradient_is_a_dense_one_with_zeros():
+  """As in PyTorch's Adam, a row that was not looked up moves on with its moments."""
+  value, gradients = start()
+  indices = np.random.default_rng(1).integers(0, 3, (STEPS, 5))
+  optimizer, variable = Adam(schedule(RAMP), 0.9, 0.99, 1e-7), tf.Variable(value)
+  twin, expected = numpy_twins.Adam(0.9, 0.99, 1e-7), value.astype(np.float64)
+  for step, rows in enumerate(indices):
+    values = np.resize(gradients[step], (5, 4)).astype("f")
+    sparse = tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([3, 4]))
+    optimizer.apply_gradients([(sparse, variable)])
+    dense = np.zeros((3, 4))
+    np.add.at(dense, rows, values)
+    expected = twin.update(expected, dense, numpy_twins.learning_rate(RAMP, step))
+    np.testing.assert_allclose(variable, expected, atol=2e-6, err_msg=f"step {step}")
+
+
 def test_get_config_holds_the_constants():
   config = Adam(schedule(RAMP), 0.95, 0.99, 1e-3).get_config()
   assert (config["beta_1"], config["beta_2"], config["epsilon"]) == (0.95, 0.99, 1e-3)

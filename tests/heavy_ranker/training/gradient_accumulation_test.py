@@ -194,15 +194,15 @@ class _Table:
   """A stand-in for the model: rows of one embedding table, and a weight of no use."""
 
   def __init__(self):
-    self.ranker, self.applied = self, []
+    self.applied = []
     self.table, unused = tf.Variable(tf.ones([5, 2])), tf.Variable(1.0)
-    self.trainable_variables = [self.table, unused]
+    self.trained = [self.table, unused]
 
   def losses_and_gradients(self, rows):
     with tf.GradientTape() as tape:
       loss = tf.reduce_sum(tf.gather(self.table, rows))
     losses = {"loss": loss, "task_losses": loss[tf.newaxis]}
-    return losses, tape.gradient(loss, self.trainable_variables)
+    return losses, tape.gradient(loss, self.trained)
 
   def apply_gradients(self, gradients):
     self.applied.append(gradients)

@@ -8,6 +8,7 @@ from heavy_ranker import build_model
 from heavy_ranker.layers.tower import tower_name
 from heavy_ranker.training.optimizer import (
   BACKBONE,
+  LARGE_EMBEDDINGS,
   learning_rate_configs,
   make_optimizer,
   variable_groups,
@@ -83,6 +84,35 @@ def test_a_variable_beside_the_ranker_is_in_its_tasks_group():
     **dict.fromkeys([*TASKS, BACKBONE], 0),
     "area.replies": 1,
   }
+
+
+def test_large_tables_are_a_group_and_small_ones_the_backbones():
+  rate = {"piecewise_constant": {"learning_rate_boundaries": [1], "learning_rate_values": [0.5, 2]}}
+  table = {"num_embeddings": 5, "embedding_dim": 3}
+  large = {"tables": [{"name": "tags", **table}], "optimizer": {"learning_rate": rate}}
+  config = example_config.build_config(
+    [
+      ("model", "large_embeddings", large),
+      ("model", "small_embeddings", {"tables": [{"name": "tags", "index": 0, **table}]}),
+      ("model", "position_debias_config", {"position_feature_index": 1}),
+    ]
+  )
+  model = build_model(config, {**example_config.WIDTHS, "tags": 1, "discrete": 2})
+  groups = variable_groups(model, TASKS)
+  assert list(groups) == [*TASKS, BACKBONE, LARGE_EMBEDDINGS]
+  (table,) = groups[LARGE_EMBEDDINGS]
+  assert table.name == "large_embedding.tags/hashed_embeddings:0"
+  names = {variable.name for variable in groups[BACKBONE]}
+  assert {"small_embedding.tags/embeddings:0", "position_debias/positions/embeddings:0"} <= names
+  section = config.model.large_embeddings
+  assert list(learning_rate_configs(config.optimizer, TASKS, section)) == list(groups)
+  optimizer = make_optimizer(config.optimizer, model, TASKS, section)
+  variables = model.trainable_variables
+  for expected in (0.5, 2.5):
+    optimizer.apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
+    initial = build_model(config, {**example_config.WIDTHS, "tags": 1, "discrete": 2})
+    before = initial.get_layer("large_embedding.tags").embeddings
+    np.testing.assert_allclose(before - table, np.full((6, 3), expected), rtol=1e-5)
 
 
 def test_each_group_has_its_schedule_and_the_first_update_step_0():

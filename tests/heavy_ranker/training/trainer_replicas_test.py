@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import trainer
+from tests.heavy_ranker import id_run
 from tests.heavy_ranker.small_run import TASKS, small_config
 from tfrecords.errors import ConfigError
 
@@ -32,11 +33,15 @@ def _strategy(*devices):
 
 
 def _run(monkeypatch, tmp_path, devices, *overrides):
-  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy(*devices))
   save_dir = tmp_path / f"on_{len(devices)}"
   config = small_config(tmp_path, f"training.save_dir={save_dir}", _NO_DROPOUT, *overrides)
+  return _run_config(monkeypatch, config, devices)
+
+
+def _run_config(monkeypatch, config, devices):
+  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy(*devices))
   history = trainer.train(config)
-  checkpoint = latest_checkpoint(str(save_dir))
+  checkpoint = latest_checkpoint(config.training.save_dir)
   weights = {
     name: tf.train.load_variable(checkpoint, name)
     for name, _ in tf.train.list_variables(checkpoint)
@@ -64,6 +69,26 @@ def test_two_replicas_equal_one_with_micro_batches(monkeypatch, tmp_path):
   np.testing.assert_allclose(two[0], one[0], rtol=0, atol=1e-5)
   assert one[1].keys() == two[1].keys()
   for name, weight in one[1].items():
+    np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("algorithm", ["sgd", "adagrad"])
+def test_two_replicas_equal_one_with_tables(algorithm, monkeypatch, tmp_path):
+  runs = []
+  for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    config = id_run.id_config(
+      tmp_path,
+      ("training", "save_dir", str(tmp_path / f"on_{len(devices)}")),
+      ("model", "tasks", TASKS[2], "mlp_config", "dropout", None),
+      ("model", "position_debias_config", "drop_probability", 0.0),
+      ("model", "large_embeddings", "optimizer", "algorithm", algorithm),
+      ("optimizer", "adam", "epsilon", 1e-3),
+    )
+    runs.append(_run_config(monkeypatch, config, devices))
+  (losses, weights), two = runs
+  np.testing.assert_allclose(two[0], losses, rtol=0, atol=1e-5)
+  assert two[1].keys() == weights.keys()
+  for name, weight in weights.items():
     np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
