@@ -61,6 +61,7 @@ class InputPipeline:
       raise ValueError(f"mode: found {mode!r}, allowed: {', '.join(_MODES)}")
     require_supported(config, key)
     self._config, self._mode, self._key = config, mode, key
+    self._is_distributed = config.data_service_dispatcher is not None and mode != "predict"
     known = schema.features_of(config, key)
     self._tasks = _choose(tasks, config.tasks, f"{key}.tasks") if mode != "predict" else ()
     self._preprocessor = preprocessing.Preprocessor(config.preprocess, f"{key}.preprocess")
@@ -99,7 +100,7 @@ class InputPipeline:
   @property
   def position_can_be_saved(self) -> bool:
     """Whether an iterator of the dataset can be part of a tf.train.Checkpoint."""
-    return self._config.data_service_dispatcher is None
+    return not self._is_distributed
 
   def _check_batch_size(self) -> None:
     multiplier = self._downsampler.multiplier
@@ -129,7 +130,7 @@ class InputPipeline:
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
       deterministic=True,
     )
-    if config.data_service_dispatcher is not None and self._mode != "predict":
+    if self._is_distributed:
       parsed = data_service.distribute(parsed, config, self._key)
     return parsed.prefetch(tf.data.AUTOTUNE)
 

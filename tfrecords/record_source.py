@@ -58,21 +58,22 @@ class RecordSource:
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every record, file after file."""
-    return self._sampled(self._interleaved(self._numbered_files(), self._read, 1))
+    return _interleaved(self._numbered_files(), self._read, side_by_side=1)
 
   def shuffled(self) -> tf.data.Dataset:
     """Returns every record once, in another order each time the dataset is read."""
     config = self._config
-    files = self._numbered_files().shuffle(
-      len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True
-    )
     side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
-    if config.file_batch_size is None:
-      records = self._interleaved(files, self._read, side_by_side)
-    else:
-      groups = files.batch(config.file_batch_size)
-      records = self._interleaved(groups, self._read_group, side_by_side)
-    records = self._sampled(records)
+    files, read = self._numbered_files(), self._read
+    # Nothing but the interleave may come behind a shuffle that differs by epoch: a batch, a filter
+    # or a flat_map lets go of its input at the end, and a checkpoint of then lacks the seeds.
+    if config.file_batch_size is not None:
+      files = files.shuffle(
+        len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=False
+      ).batch(config.file_batch_size)
+      read = self._read_group
+    files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
+    records = _interleaved(files, read, side_by_side)
     if config.examples_shuffle_buffer_size <= 1:
       return records
     return records.shuffle(
@@ -92,26 +93,26 @@ class RecordSource:
       (numbers, [file.path for file in self._files], compressions)
     )
 
-  def _interleaved(
-    self, files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
-  ) -> tf.data.Dataset:
-    return files.interleave(
-      read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-
   def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
-      return self._chunks.read(number)
-    return tf.data.Dataset.zip(
-      (
-        tf.data.TFRecordDataset(path, compression_type=compression),
-        tf.data.Dataset.range(tf.int64.max),
-        tf.data.Dataset.from_tensors(number).repeat(),
+      records = self._chunks.read(number)
+    else:
+      records = tf.data.Dataset.zip(
+        (
+          tf.data.TFRecordDataset(path, compression_type=compression),
+          tf.data.Dataset.range(tf.int64.max),
+          tf.data.Dataset.from_tensors(number).repeat(),
+        )
       )
-    )
-
-  def _sampled(self, records: tf.data.Dataset) -> tf.data.Dataset:
     return self._sampler(records, self._features, self._names)
+
+
+def _interleaved(
+  files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+) -> tf.data.Dataset:
+  return files.interleave(
+    read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  )

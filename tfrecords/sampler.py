@@ -22,7 +22,7 @@ _DECIDED_TOGETHER = 256
 
 
 class Sampler:
-  """Leaves records out of a dataset.
+  """Leaves records of a file out.
 
   Args:
     config: the section `sampler`; None keeps every record.
@@ -48,10 +48,10 @@ class Sampler:
   def __call__(
     self, records: tf.data.Dataset, features: Mapping[str, Feature], file_names: Sequence[str]
   ) -> tf.data.Dataset:
-    """Keeps a dataset's order and leaves records out.
+    """Leaves records out, and the others in their order.
 
     Args:
-      records: (serialized Example, position in the file, number of the file), all scalars.
+      records: a file's (serialized Example, position in the file, number of the file), all scalars.
       features: the data section's, by name inside the model; the labels among them.
       file_names: of each file, by number, what the decision is made on.
     """
@@ -69,8 +69,7 @@ class Sampler:
         kept = tf.logical_or(kept, tf.reduce_any(positive, axis=1))
       return tuple(tf.boolean_mask(column, kept) for column in (serialized, positions, files))
 
-    batches = records.batch(_DECIDED_TOGETHER)
-    return batches.map(choose, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
+    return records.batch(_DECIDED_TOGETHER).map(choose).unbatch()
 
   def is_drawn(self, file_names: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """Tells which records belong to the share.
