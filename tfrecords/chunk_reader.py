@@ -7,9 +7,10 @@ what Python remembers between the calls, open files and cached records, only mak
 """
 
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -72,17 +73,19 @@ class ChunkReader:
   def read(self, number: tf.Tensor) -> tf.data.Dataset:
     """Returns a file's records: (serialized Example, position in the file, number of the file).
 
+    They can be read as long as this object is there.
+
     Args:
       number: int64, the file's place in the list of shards.
     """
 
     def exists(chunk: tf.Tensor) -> tf.Tensor:
-      result = tf.numpy_function(self._exists, [number, chunk], tf.bool, stateful=False)
+      result = tf.numpy_function(_weakly(self._exists), [number, chunk], tf.bool, stateful=False)
       return tf.ensure_shape(result, [])
 
     def records_of(chunk: tf.Tensor) -> tf.data.Dataset:
       records, positions = tf.numpy_function(
-        self._columns, [number, chunk], (tf.string, tf.int64), stateful=False
+        _weakly(self._columns), [number, chunk], (tf.string, tf.int64), stateful=False
       )
       columns = (tf.ensure_shape(records, [None]), tf.ensure_shape(positions, [None]))
       return tf.data.Dataset.from_tensor_slices((*columns, tf.fill(tf.shape(positions), number)))
@@ -157,6 +160,16 @@ class ChunkReader:
       compression(file.shard.path)
     except DataError as error:
       self._skipped.add_file(file.shard.path, str(error))
+
+
+def _weakly(method: Callable) -> Callable:
+  """Calls a method of an object that may go: TensorFlow keeps Python functions for ever."""
+  reference = weakref.WeakMethod(method)
+
+  def call(*arguments: Any) -> Any:
+    return reference()(*arguments)
+
+  return call
 
 
 def _open(file: _File, batch_size: int = 1) -> tf.data.Dataset:

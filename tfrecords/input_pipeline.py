@@ -132,7 +132,10 @@ class InputPipeline:
     )
     if self._is_distributed:
       parsed = data_service.distribute(parsed, config, self._key)
-    return parsed.prefetch(tf.data.AUTOTUNE)
+    batches = parsed.prefetch(tf.data.AUTOTUNE)
+    # Who only has the dataset has its reader, too.
+    batches.records = self._records
+    return batches
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
     config, tasks = self._config, self._tasks

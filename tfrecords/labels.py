@@ -68,7 +68,7 @@ def split_labels(
   return features, labels, weights
 
 
-def are_valid(stacked: tf.Tensor, may_be_missing: bool) -> tf.Tensor:
+def are_usable(stacked: tf.Tensor, may_be_missing: bool) -> tf.Tensor:
   """Tells which labels can be used.
 
   Args:

@@ -1,13 +1,13 @@
 """Which records can be used, a whole batch at a time, and what is wrong with the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from tfrecords import parsing
-from tfrecords.labels import are_valid
+from tfrecords.labels import are_usable
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 
 NO_EXAMPLE = "no tf.Example; write the file again or remove it"
@@ -39,8 +39,9 @@ class RecordCheck:
     self._missing_labels = missing_labels
     self._key = key
     self._parse = parsing.make_parser(features, self._labels)
-    specification = tf.TensorSpec([None], tf.string)
-    self._check = tf.function(self._are_labels_valid, [specification], autograph=False)
+    self._are_valid = _make_row_check(
+      self._parse, sorted(self._labels), may_be_missing=missing_labels == "zero"
+    )
 
   def can_parse(self, records: tf.Tensor) -> bool:
     """Tells whether serialized Examples [n] can all be parsed, whatever their labels are."""
@@ -59,7 +60,7 @@ class RecordCheck:
     while parts:
       start, end = parts.pop()
       try:
-        valid = self._check(tf.constant(records[start:end], tf.string, [end - start])).numpy()
+        valid = self._are_valid(tf.constant(records[start:end], tf.string, [end - start])).numpy()
         yield from (start + np.flatnonzero(~valid)).tolist()
       except _UNPARSABLE:
         middle = (start + end) // 2
@@ -67,18 +68,6 @@ class RecordCheck:
           yield start
         else:
           parts += [(middle, end), (start, middle)]
-
-  def _are_labels_valid(self, records: tf.Tensor) -> tf.Tensor:
-    batch = self._parse(records, tf.zeros_like(records))
-    # What is not used would not be parsed and so not be checked.
-    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-      valid = tf.ones_like(records, tf.bool)
-    if not self._labels:
-      return valid
-    stacked = tf.concat([batch[name] for name in sorted(self._labels)], axis=1)
-    return tf.logical_and(
-      valid, tf.reduce_all(are_valid(stacked, self._missing_labels == "zero"), axis=1)
-    )
 
   def problem(self, serialized: bytes) -> Optional[str]:
     """Returns what is wrong with a record and how to mend it, or None."""
@@ -112,3 +101,22 @@ class RecordCheck:
       f"{what} is missing. Write the file again with it, or let missing labels count as negatives "
       f"with --set {self._key}.missing_labels=zero"
     )
+
+
+def _make_row_check(
+  parse: parsing.Parser, labels: Sequence[str], may_be_missing: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """Returns a function of Examples [n] to whether their labels can be used."""
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+  def are_valid(records: tf.Tensor) -> tf.Tensor:
+    batch = parse(records, tf.zeros_like(records))
+    # What is not used would not be parsed and so not be checked.
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+      valid = tf.ones_like(records, tf.bool)
+    if not labels:
+      return valid
+    stacked = tf.concat([batch[name] for name in labels], axis=1)
+    return tf.logical_and(valid, tf.reduce_all(are_usable(stacked, may_be_missing), axis=1))
+
+  return are_valid

@@ -138,7 +138,7 @@ class Trainer:
   def _report_skipped(self, log: RunLog) -> None:
     summary = self._pipeline.skipped.summary() if self._pipeline.skipped is not None else None
     if summary is not None:
-      log.event("skipped data", summary)
+      log.event("skipped_data", summary)
 
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training

@@ -1,12 +1,15 @@
 """`ignore_data_errors`: what is read, what is left out, and what is said about it."""
 
+import gc
+import weakref
+
 import pytest
 
 from tests.tfrecords import record_files
 from tests.tfrecords.record_files import flat_author_ids, record
 from tfrecords import chunk_reader
 from tfrecords.errors import DataError
-from tfrecords.input_pipeline import InputPipeline
+from tfrecords.input_pipeline import InputPipeline, make_dataset
 
 
 @pytest.fixture(name="open_pipeline")
@@ -146,3 +149,15 @@ def test_cached_records_are_shuffled_anew_each_epoch(tmp_path):
   epochs = [tuple(found[:12]), tuple(found[12:24]), tuple(found[24:])]
   assert len(set(epochs)) == 3
   assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+
+
+def test_a_dataset_alone_keeps_what_it_reads_with_and_nothing_else_does(tmp_path):
+  record_files.write_shards(tmp_path, [3])
+  dataset = make_dataset(record_files.data_config(tmp_path, cache=True), "evaluate")
+  reader = weakref.ref(dataset.records)
+  dataset = dataset.take(9)
+  gc.collect()
+  assert flat_author_ids(dataset) == [0, 1, 2]
+  del dataset
+  gc.collect()
+  assert reader() is None
