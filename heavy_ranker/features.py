@@ -232,7 +232,7 @@ def _require_input(name: str, widths: Mapping[str, int], key: str) -> None:
 def _require_argument(name: str, key: str) -> None:
   if not _INPUT_NAME.fullmatch(name) or name == "self":
     raise ConfigError(
-      f"{key}: found {name!r}, allowed: letters, digits and _, a letter first (and not self), as it "
+      f"{key}: found {name!r}, allowed: letters, digits and _, a letter first (not self), since it "
       "is an argument of the export. Name the feature so under "
       "train_data.seg_dense_schema.renamed_features"
     )

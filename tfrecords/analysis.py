@@ -15,8 +15,9 @@ from tfrecords.column_statistics import ColumnStatistics
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import ConfigError, DataError, StorageError
 from tfrecords.folders import make_writable
-from tfrecords.input_pipeline import numbered_records
 from tfrecords.reading_progress import ReadingProgress
+from tfrecords.record_check import RecordCheck
+from tfrecords.record_source import records_of
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 from tfrecords.statistics_file import FORMATS, Format, write_statistics
 
@@ -82,7 +83,7 @@ def analyze(
   _prepare_output(path, _glob_of(config, key), overwrite)
   files = shards.shards_of(config, key)
   statistics = {name: ColumnStatistics(feature.length) for name, feature in features.items()}
-  with diagnosis.Explained(files, features, key=key):
+  with diagnosis.Explained(files, RecordCheck(features, key=key), key):
     for batch in _batches(files, features, max_examples):
       for name, columns in statistics.items():
         columns.add(batch[name])
@@ -167,7 +168,7 @@ def _batches(
     values = parse(serialized, diagnosis.record_names(numbers, positions))
     return values, tf.strings.length(serialized), numbers
 
-  records = numbered_records(files).take(-1 if max_examples is None else max_examples)
+  records = records_of(files).take(-1 if max_examples is None else max_examples)
   batches = records.batch(_BATCH_SIZE).map(
     parse_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )

@@ -6,8 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from tfrecords.config.data import DownsampleNegatives
-from tfrecords.config.strict_model import did_you_mean
-from tfrecords.errors import ConfigError
+from tfrecords.labels import require_tasks
 
 
 class NegativeDownsampler:
@@ -33,13 +32,7 @@ class NegativeDownsampler:
     Raises:
       ConfigError: one is not.
     """
-    tasks = list(tasks)
-    for label in self.labels:
-      if label not in tasks:
-        raise ConfigError(
-          f"{self._key}.engagements_list: found {label!r}, which is no task"
-          f"{did_you_mean(label, tasks)}; allowed: {', '.join(tasks)}"
-        )
+    require_tasks(self.labels, tasks, f"{self._key}.engagements_list")
 
   def rows(self, batch: Mapping[str, tf.Tensor], size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Chooses rows.

@@ -1,4 +1,4 @@
-"""Sharded TFRecords -> batches: glob, shuffle, interleave, batch, parse, preprocess, prefetch.
+"""Sharded TFRecords -> batches: glob, read, batch, parse, preprocess, prefetch.
 
 Records are batched before they are parsed, because parsing a batch is vectorized; only the
 features in use are parsed. Every record carries its file and position along, so that an error
@@ -11,11 +11,15 @@ from typing import Literal, Optional
 
 import tensorflow as tf
 
-from tfrecords import diagnosis, labels, parsing, preprocessing, schema, shards
+from tfrecords import data_service, diagnosis, labels, parsing, preprocessing, schema, shards
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean, require_supported
 from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
+from tfrecords.record_check import RecordCheck
+from tfrecords.record_source import RecordSource
+from tfrecords.sampler import Sampler
+from tfrecords.skipped_data import SkippedData
 
 Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
@@ -47,6 +51,7 @@ class BatchPlan:
       raise ValueError(f"mode: found {mode!r}, allowed: {', '.join(_MODES)}")
     require_supported(config, key)
     self._config, self._mode, self._key = config, mode, key
+    self._is_distributed = config.data_service_dispatcher is not None and mode != "predict"
     known = schema.features_of(config, key)
     self._tasks = _choose(tasks, config.tasks, f"{key}.tasks") if mode != "predict" else ()
     self._preprocessor = preprocessing.Preprocessor(config.preprocess, f"{key}.preprocess")
@@ -55,7 +60,11 @@ class BatchPlan:
       section if mode == "train" else None, f"{key}.preprocess.downsample_negatives"
     )
     self._downsampler.check(config.tasks)
-    self._labels = tuple(dict.fromkeys((*self._tasks, *self._downsampler.labels)))
+    self._sampler = Sampler(config.sampler if mode != "predict" else None, f"{key}.sampler")
+    self._sampler.check(config.tasks)
+    data_service.check(config, key)
+    read = (*self._tasks, *self._downsampler.labels, *self._sampler.labels)
+    self._labels = tuple(dict.fromkeys(read))
     self._batch_size = config.global_batch_size * self._downsampler.multiplier
     features = features if features is None else tuple(features)
     outputs = self._preprocessor.outputs(known, config.tasks, features)
@@ -85,6 +94,7 @@ class InputPipeline(BatchPlan):
       [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
       of float32 [batch] by task.
     shards: the files it reads.
+    skipped: what `ignore_data_errors` left out so far; None without that option.
 
   Raises:
     ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
@@ -99,50 +109,43 @@ class InputPipeline(BatchPlan):
     key: str = "train_data",
   ):
     super().__init__(config, mode, features, tasks, key)
-    self.shards = shards.shards_of(config, key)
+    self._check = RecordCheck(self._features, self._tasks, config.missing_labels, key)
+    self.skipped = SkippedData(key) if config.ignore_data_errors else None
+    self.shards = shards.shards_of(config, key, self.skipped)
+    self._records = RecordSource(
+      config, self.shards, self._features, self._check, self.skipped, self._sampler, key
+    )
     if mode == "train":
       self._check_batch_size()
     self.dataset = self._build()
 
   def explained(self) -> diagnosis.Explained:
     """Returns a context in which reading errors become DataErrors that name file and record."""
-    return diagnosis.Explained(
-      self.shards, self._features, self._tasks, self._config.missing_labels, self._key
-    )
+    return diagnosis.Explained(self.shards, self._check, self._key, lambda: self._records.failure)
+
+  @property
+  def position_can_be_saved(self) -> bool:
+    """Whether an iterator of the dataset can be part of a tf.train.Checkpoint."""
+    return not self._is_distributed
 
   def _check_batch_size(self) -> None:
     multiplier = self._downsampler.multiplier
     with self.explained():
-      records = _records_in_order(self.shards).take(self._batch_size)
-      found = sum(1 for _ in records.as_numpy_iterator())
+      found = self._records.count(self._batch_size)
+    if found == 0 and self.skipped is not None:
+      raise self.skipped.nothing_left()
     if found < self._batch_size:
       share = f"a {multiplier}th (batch_multiplier) of " if multiplier > 1 else ""
+      which = "those the sampler keeps of the" if self._config.sampler is not None else "the"
       raise DataError(
         f"{self._key}.global_batch_size: found {self._config.global_batch_size}, allowed: at most "
-        f"{found // multiplier}, which is {share}all the records in the {len(self.shards)} file(s) "
-        f"of {self._key}.{self._config.inputs_key}"
+        f"{found // multiplier}, which is {share}all {which} records in the {len(self.shards)} "
+        f"file(s) of {self._key}.{self._config.inputs_key}"
       )
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
-    files = tf.data.Dataset.from_tensor_slices(_columns(self.shards)).enumerate()
-    if training:
-      files = files.shuffle(
-        len(self.shards), seed=config.shuffle_seed, reshuffle_each_iteration=True
-      )
-    side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
-    records = files.interleave(
-      _read,
-      cycle_length=side_by_side if training else 1,
-      num_parallel_calls=tf.data.AUTOTUNE,
-      deterministic=True,
-    )
-    if training and config.examples_shuffle_buffer_size > 1:
-      records = records.shuffle(
-        config.examples_shuffle_buffer_size,
-        seed=config.shuffle_seed,
-        reshuffle_each_iteration=True,
-      )
+    records = self._records.shuffled() if training else self._records.in_order()
     if training and config.repeat_files:
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
@@ -153,7 +156,12 @@ class InputPipeline(BatchPlan):
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
       deterministic=True,
     )
-    return parsed.prefetch(tf.data.AUTOTUNE)
+    if self._is_distributed:
+      parsed = data_service.distribute(parsed, config, self._key)
+    batches = parsed.prefetch(tf.data.AUTOTUNE)
+    # Who only has the dataset has its reader, too.
+    batches.records = self._records
+    return batches
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
     config, tasks = self._config, self._tasks
@@ -191,14 +199,6 @@ def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
   return InputPipeline(config, mode).dataset
 
 
-def numbered_records(files: list[shards.Shard]) -> tf.data.Dataset:
-  """Returns every record once, file after file, as (serialized Example, position, file number).
-
-  Both numbers count from 0: the record's place in its file, and the file's among `files`.
-  """
-  return tf.data.Dataset.from_tensor_slices(_columns(files)).enumerate().flat_map(_read)
-
-
 def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) -> tuple[str, ...]:
   if names is None:
     return tuple(known)
@@ -210,24 +210,3 @@ def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) ->
         f"{', '.join(known)}"
       )
   return names
-
-
-def _columns(files: list[shards.Shard]) -> tuple[list[str], list[str]]:
-  return [shard.path for shard in files], [shard.compression for shard in files]
-
-
-def _read(number: tf.Tensor, file: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
-  path, compression = file
-  return tf.data.Dataset.zip(
-    (
-      tf.data.TFRecordDataset(path, compression_type=compression),
-      tf.data.Dataset.range(tf.int64.max),
-      tf.data.Dataset.from_tensors(number).repeat(),
-    )
-  )
-
-
-def _records_in_order(files: list[shards.Shard]) -> tf.data.Dataset:
-  return tf.data.Dataset.from_tensor_slices(_columns(files)).flat_map(
-    lambda path, compression: tf.data.TFRecordDataset(path, compression_type=compression)
-  )

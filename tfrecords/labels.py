@@ -1,12 +1,34 @@
 """Labels of a batch: checked, paired with their tasks by name, weighted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 
 from tfrecords.config.data import DataConfig, TaskSampling
+from tfrecords.config.strict_model import did_you_mean
+from tfrecords.errors import ConfigError
 from tfrecords.parsing import MISSING_LABEL
 from tfrecords.sampling_weights import sampling_weight
+
+
+def require_tasks(names: Iterable[str], tasks: Iterable[str], where: str) -> None:
+  """Checks that labels a section names are tasks.
+
+  Args:
+    names: what the section names.
+    tasks: the data section's tasks.
+    where: the section's full path, for the message.
+
+  Raises:
+    ConfigError: one is no task.
+  """
+  tasks = list(tasks)
+  for name in names:
+    if name not in tasks:
+      raise ConfigError(
+        f"{where}: found {name!r}, which is no task{did_you_mean(name, tasks)}; allowed: "
+        f"{', '.join(tasks)}"
+      )
 
 
 def split_labels(
@@ -44,6 +66,20 @@ def split_labels(
   sampling = config.tasks if weighted else dict.fromkeys(tasks, TaskSampling())
   weights = {task: sampling_weight(labels[task], sampling[task]) for task in tasks}
   return features, labels, weights
+
+
+def are_usable(stacked: tf.Tensor, may_be_missing: bool) -> tf.Tensor:
+  """Tells which labels can be used.
+
+  Args:
+    stacked: int64, MISSING_LABEL where a record has none.
+    may_be_missing: whether those count as 0.
+
+  Returns:
+    bool of the same shape.
+  """
+  valid = tf.logical_or(stacked == 0, stacked == 1)
+  return tf.logical_or(valid, stacked == MISSING_LABEL) if may_be_missing else valid
 
 
 def _check(stacked: tf.Tensor, tasks: tuple[str, ...], names: tf.Tensor) -> tf.Operation:

@@ -1,15 +1,18 @@
 """Which files a dataset reads, checked before anything reads them."""
 
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Optional, Union
 
 import tensorflow as tf
 
 from tfrecords import dated_folders, paths, record_format
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import DataError
+from tfrecords.skipped_data import SkippedData
 
 _LOOK_AHEAD_THREADS = 16
 
@@ -27,12 +30,15 @@ class Shard:
   compression: str
 
 
-def shards_of(config: DataConfig, key: str = "train_data") -> list[Shard]:
+def shards_of(
+  config: DataConfig, key: str = "train_data", skipped: Optional[SkippedData] = None
+) -> list[Shard]:
   """Lists the files a data section reads, sorted by name, each opened once.
 
   Args:
     config: the section; it says where the files lie, and how many of them to keep.
     key: the section's path in the configuration, for the messages.
+    skipped: takes note of files that cannot be used, instead of an error.
 
   Raises:
     ConfigError: a path needs an environment variable that is not set.
@@ -41,7 +47,7 @@ def shards_of(config: DataConfig, key: str = "train_data") -> list[Shard]:
   """
   key, keep = f"{key}.{config.inputs_key}", config.num_files_to_keep or 0
   if config.inputs is not None:
-    return find_shards(config.inputs, key, keep)
+    return find_shards(config.inputs, key, keep, skipped)
   hourly, daily = config.explicit_datetime_inputs, config.explicit_date_inputs
   if hourly is not None:
     root = paths.resolve(hourly.data_root, f"{key}.data_root")
@@ -69,16 +75,19 @@ def shards_of(config: DataConfig, key: str = "train_data") -> list[Shard]:
       f"Give other folders with --set {key}.data_root=PATH"
     )
   every = sorted(path for found in files for path in found)
-  return inspect_shards(every[:keep] if keep else every)
+  return inspect_shards(every[:keep] if keep else every, skipped)
 
 
-def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shard]:
+def find_shards(
+  pattern: str, key: str, num_files_to_keep: int = 0, skipped: Optional[SkippedData] = None
+) -> list[Shard]:
   """Lists the files a glob matches, sorted by name, each opened once to see that it holds records.
 
   Args:
     pattern: a glob on any file system TensorFlow knows.
     key: the configuration key of the pattern, for the messages.
     num_files_to_keep: take only the first files; 0 takes all.
+    skipped: takes note of files that cannot be used, instead of an error.
 
   Raises:
     DataError: nothing matches, or a file is empty or no TFRecord file.
@@ -97,7 +106,7 @@ def find_shards(pattern: str, key: str, num_files_to_keep: int = 0) -> list[Shar
     )
   if num_files_to_keep:
     files = files[:num_files_to_keep]
-  return inspect_shards(files)
+  return inspect_shards(files, skipped)
 
 
 def _matches(pattern: str, key: str) -> tuple[list[str], list[str]]:
@@ -115,21 +124,68 @@ def _is_meant(path: str, pattern: str) -> bool:
   return not os.path.basename(path).startswith(".") or os.path.basename(pattern).startswith(".")
 
 
-def inspect_shards(files: Sequence[str]) -> list[Shard]:
+def inspect_shards(files: Sequence[str], skipped: Optional[SkippedData] = None) -> list[Shard]:
   """Opens each file once and recognises its compression.
 
+  Args:
+    files: where they lie.
+    skipped: takes note of the files that hold no record that can be read, instead of an error.
+
   Raises:
-    DataError: a file cannot be read, is empty, or is no TFRecord file.
+    DataError: a file cannot be read, is empty, or is no TFRecord file; with `skipped`, if that
+      is so of all of them.
   """
+
+  def inspect_shard(path: str) -> Union[Shard, DataError]:
+    try:
+      return Shard(path, compression(path, cut_short_is_fine=skipped is not None))
+    except DataError as error:
+      return error
+
   with ThreadPoolExecutor(_LOOK_AHEAD_THREADS) as threads:
-    return [Shard(*found) for found in zip(files, threads.map(_compression, files))]
+    inspected = list(threads.map(inspect_shard, files))
+  for path, found in zip(files, inspected):
+    if isinstance(found, DataError):
+      if skipped is None:
+        raise found
+      skipped.add_file(path, str(found))
+  shards = [found for found in inspected if isinstance(found, Shard)]
+  if not shards and skipped is not None:
+    raise skipped.nothing_left()
+  return shards
 
 
-def _compression(path: str) -> str:
+def compression(path: str, cut_short_is_fine: bool = False) -> str:
+  """Opens a file and returns its compression, as `tf.data.TFRecordDataset` takes it.
+
+  Args:
+    path: where it lies.
+    cut_short_is_fine: a small file may end too early, after the first record's header.
+
+  Raises:
+    DataError: it cannot be read, is empty, cut short, or no TFRecord file.
+  """
   try:
     with tf.io.gfile.GFile(path, "rb") as file:
       prefix = file.read(record_format.PREFIX_BYTES)
   except tf.errors.OpError as error:
     raise DataError(f"{path}: cannot be read: {error.message}; see to it or remove it") from None
-  is_whole = len(prefix) < record_format.PREFIX_BYTES
+  is_whole = len(prefix) < record_format.PREFIX_BYTES and not cut_short_is_fine
   return record_format.compression_of(prefix, os.fspath(path), is_whole)
+
+
+def names_below_inputs(shards: Sequence[Shard], config: DataConfig, key: str) -> list[str]:
+  """Returns each file's path below the folder that the section names.
+
+  They stay the same when that folder moves, or when files come or go.
+
+  Args:
+    shards: the section's files.
+    config: the section.
+    key: its path in the configuration, for the messages.
+  """
+  dated = config.explicit_datetime_inputs or config.explicit_date_inputs
+  location = config.inputs if dated is None else os.path.join(dated.data_root, "*")
+  fixed = re.split(r"[*?\[]", paths.resolve(location, f"{key}.{config.inputs_key}"))[0]
+  folder = fixed[: fixed.rfind("/") + 1]
+  return [shard.path.removeprefix(folder) for shard in shards]

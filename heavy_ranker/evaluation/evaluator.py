@@ -110,6 +110,11 @@ def _collect(
     for features, labels, weights in dataset:
       parts.append((predict(features).numpy(), _to_numpy(labels), _to_numpy(weights)))
       bar.update(1)
+  skipped = pipeline.skipped.summary() if pipeline.skipped is not None else None
+  if skipped is not None and not parts:
+    raise pipeline.skipped.nothing_left()
+  if skipped is not None:
+    print(skipped)
   if not parts:
     raise DataError(
       f"validation_data.{name}: nothing was read, allowed: at least one record in its files"

@@ -41,7 +41,7 @@ class CheckpointManager:
     ranker: the model.
     optimizer: its optimizer.
     step: the number of updates made, an int64 variable.
-    iterator: the training data's iterator.
+    iterator: the training data's iterator; None when its position cannot be saved.
     fingerprint: of the training data; a position is only restored into the same data.
     max_to_keep: how many checkpoints stay; None keeps all.
     log_variances: by task, those a TaskLossReduction learns; none unless it does.
@@ -53,7 +53,7 @@ class CheckpointManager:
     ranker: keras.Model,
     optimizer: keras.optimizers.legacy.Optimizer,
     step: tf.Variable,
-    iterator: tf.data.Iterator,
+    iterator: Optional[tf.data.Iterator],
     fingerprint: str,
     max_to_keep: Optional[int],
     log_variances: Optional[Mapping[str, tf.Variable]] = None,
@@ -68,11 +68,12 @@ class CheckpointManager:
     self._log_variances = dict(log_variances or {})
     if self._log_variances:
       self._without_data[_LOG_VARIANCES] = self._log_variances
-    self._save_dir, self._iterator = save_dir, iterator
+    self._save_dir = save_dir
+    self._position = {"data_position": iterator} if iterator is not None else {}
     self._folder = checkpoint_folder(save_dir)
     self._remove_unfinished()
     self._manager = tf.train.CheckpointManager(
-      tf.train.Checkpoint(**self._without_data, data_position=iterator),
+      tf.train.Checkpoint(**self._without_data, **self._position),
       self._folder,
       max_to_keep=max_to_keep,
       checkpoint_name=CHECKPOINT_NAME,
@@ -94,11 +95,11 @@ class CheckpointManager:
     with reading(checkpoint):
       stored = tf.train.load_checkpoint(checkpoint).get_tensor(_DATA_FINGERPRINT).decode()
       same_data = stored == self._fingerprint
-      position = {"data_position": self._iterator} if same_data else {}
+      position = self._position if same_data else {}
       status = tf.train.Checkpoint(**self._without_data, **position).restore(checkpoint)
       status.expect_partial().assert_existing_objects_matched()
     self._without_data["data_fingerprint"].assign(self._fingerprint)
-    return same_data
+    return bool(position)
 
   def _require_same_loss(self, checkpoint: str) -> None:
     with reading(checkpoint):

@@ -115,7 +115,7 @@ class Trainer:
       self._model.ranker,
       optimizer,
       self._step,
-      self._iterator,
+      self._iterator if self._pipeline.position_can_be_saved else None,
       data_fingerprint(self._config.train_data, self._pipeline.shards),
       self._config.training.checkpoint_max_to_keep,
       self._log_variances,
@@ -130,10 +130,15 @@ class Trainer:
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
         check_vocabularies(self._model.ranker, tables, initial)
       return
-    same_data = self._checkpoints.restore(checkpoint)
+    is_restored = self._checkpoints.restore(checkpoint)
     check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
-    if not same_data:
+    if not self._pipeline.position_can_be_saved:
+      print(
+        "train_data.data_service_dispatcher: a data service cannot save its position: reading "
+        "starts from the data's beginning"
+      )
+    elif not is_restored:
       print("the training data has changed since then: reading starts from its beginning")
 
   def run(self) -> History:
@@ -150,9 +155,17 @@ class Trainer:
         f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} "
         f"replica(s), {self._examples_per_step} examples a step{self._in_micro_batches()}",
       )
-      for step in range(first_step + 1, last_step + 1):
-        self._run_step(step, step == last_step, log, history)
+      try:
+        for step in range(first_step + 1, last_step + 1):
+          self._run_step(step, step == last_step, log, history)
+      finally:
+        self._report_skipped(log)
     return history
+
+  def _report_skipped(self, log: RunLog) -> None:
+    summary = self._pipeline.skipped.summary() if self._pipeline.skipped is not None else None
+    if summary is not None:
+      log.event("skipped_data", summary)
 
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training

@@ -107,3 +107,30 @@ def test_a_damaged_record_with_a_matching_checksum(tmp_path, data):
   changed = record_files.flip(serialized, position, data.draw(st.integers(0, 7)))
   found = read(tmp_path, record_files.plain_bytes([*RECORDS[:3], changed]))
   assert found is None or found[:3] == IDS[:3]
+
+
+@given(compression=compressions, data=st.data())
+@fuzz
+def test_damage_beside_a_good_file_costs_only_itself(tmp_path, compression, data):
+  (tmp_path / "part-1.tfrecord").write_bytes(CONTENT["GZIP"])
+  content = CONTENT[compression]
+  for _ in range(data.draw(st.integers(1, 2))):
+    position = data.draw(st.integers(0, len(content) - 1))
+    content = data.draw(
+      st.sampled_from(
+        [
+          content[: max(position, 1)],
+          record_files.flip(content, position, position % 8),
+          content[:position] + b"\0junk" + content[position:],
+        ]
+      )
+    )
+  (tmp_path / "part-0.tfrecord").write_bytes(content)
+  config = record_files.data_config(tmp_path, ignore_data_errors=True)
+  pipeline = InputPipeline(config, "evaluate", ["meta__author_id"])
+  found = record_files.read_eagerly(pipeline)
+  assert found[-len(IDS) :] == IDS
+  before = found[: -len(IDS)]
+  assert before == IDS[: len(before)] or pipeline.skipped.num_records
+  if len(before) < len(IDS) and not (compression == "" and len(content) in [0, *ENDS]):
+    assert pipeline.skipped.summary()

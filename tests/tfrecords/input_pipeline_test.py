@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.tfrecords import record_files
 from tests.tfrecords.record_files import author_ids, flat_author_ids, record
-from tfrecords.errors import ConfigError, DataError, NotSupportedError
+from tfrecords.errors import ConfigError, DataError
 from tfrecords.input_pipeline import InputPipeline, make_dataset
 
 # Of four files of three records each, with a shuffle buffer of five; two epochs.
@@ -360,12 +360,6 @@ def test_a_task_the_data_lacks(tmp_path, make):
   message = complaint(ConfigError, make, "evaluate", tasks=["is_replid"])
   assert message.startswith("train_data.tasks: 'is_replid' is needed and missing")
   assert "did you mean 'is_replied'?" in message
-
-
-def test_an_option_without_code(tmp_path, make):
-  record_files.write_shards(tmp_path, [4])
-  message = complaint(NotSupportedError, make, "evaluate", cache=True)
-  assert message == "not supported yet: train_data.cache"
 
 
 def test_an_unknown_mode(tmp_path, make):

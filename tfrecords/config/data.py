@@ -8,9 +8,12 @@ from pydantic_core import PydanticCustomError
 
 from tfrecords import dated_folders
 from tfrecords.config import yaml_file
+from tfrecords.config.sampler import SamplerConfig
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 
 Dtype = Literal["bfloat16", "float16", "float32", "float64", "int32", "int64", "bool", "uint8"]
+
+DISPATCHER_PREFIX = "grpc://"
 
 MantissaBits = Annotated[int, pydantic.Field(ge=0, le=23)]
 
@@ -205,26 +208,27 @@ class DataConfig(StrictModel):
     global_batch_size: examples a batch over all replicas together.
     num_files_to_keep: read only the first files of the sorted list.
     repeat_files: training goes over the files for ever (evaluation never does).
+    file_batch_size: files that one of training's readers goes through one after the other; 1
+      when absent.
+    cache: keeps the files' records in memory, as they are serialized, from the first time on that
+      they are read.
+    data_service_dispatcher: "grpc://host:port" of a tf.data service that makes the batches.
+    ignore_data_errors: bad records, and what comes after the damage in a damaged file, are left
+      out, counted and reported instead of ending the run.
+    dataset_service_compression: of the batches that the service sends: AUTO or NONE.
     examples_shuffle_buffer_size: examples in training's shuffle buffer; 0 or 1 turns it off.
     shuffle_seed: seed of every shuffle of this data.
     map_num_parallel_calls: parser threads; as many as pay off when absent.
     interleave_num_parallel_calls: files that training reads side by side.
     tasks: the labels and their sampling rates.
     evaluation_tasks: the tasks a partition measures; all of the model's when absent.
+    sampler: reads only a share of the records; the tasks' rates have to be multiplied by hand.
     sampling_correction: how sampling is made good, exactly once: `weights` (weighted loss) or
       `calibration` (plain loss, recalibrated probabilities).
     missing_labels: what a record without a label means: `error`, or `zero` for a negative.
   """
 
   exactly_one_of = (("inputs", "explicit_datetime_inputs", "explicit_date_inputs"),)
-  not_supported_yet = (
-    "file_batch_size",
-    "cache",
-    "data_service_dispatcher",
-    "ignore_data_errors",
-    "dataset_service_compression",
-    "sampler",
-  )
 
   inputs: Optional[str] = None
   explicit_datetime_inputs: Optional[ExplicitDatetimeInputs] = None
@@ -245,7 +249,7 @@ class DataConfig(StrictModel):
   tasks: dict[str, TaskSampling]
   evaluation_tasks: Optional[list[str]] = pydantic.Field(default=None, min_length=1)
   preprocess: Optional[Preprocess] = None
-  sampler: Optional[dict] = None
+  sampler: Optional[SamplerConfig] = None
   sampling_correction: Literal["weights", "calibration"] = "weights"
   missing_labels: Literal["error", "zero"] = "error"
 
@@ -255,6 +259,14 @@ class DataConfig(StrictModel):
   def inputs_key(self) -> str:
     """Which key says where the files lie: `inputs` or one of the explicit ranges."""
     return next(key for key in self.exactly_one_of[0] if getattr(self, key) is not None)
+
+  @pydantic.field_validator("data_service_dispatcher")
+  @classmethod
+  def _check_dispatcher(cls, value: Optional[str]) -> Optional[str]:
+    host, _, port = (value or "").removeprefix(DISPATCHER_PREFIX).rpartition(":")
+    if value is None or (value.startswith(DISPATCHER_PREFIX) and host and port.isdecimal()):
+      return value
+    raise PydanticCustomError("dispatcher", "grpc://HOST:PORT")
 
   @pydantic.model_validator(mode="after")
   def _check_tasks(self) -> "DataConfig":

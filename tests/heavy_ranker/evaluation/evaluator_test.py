@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from heavy_ranker import build_model, evaluate, make_dataset, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
@@ -12,7 +13,7 @@ from heavy_ranker.evaluation import metrics
 from heavy_ranker.evaluation.evaluator import results_path
 from heavy_ranker.evaluation.table import format_metrics
 from tests.heavy_ranker.small_run import TASKS, small_config
-from tfrecords.errors import CheckpointError, ConfigError
+from tfrecords.errors import CheckpointError, ConfigError, DataError
 
 BAZEL_SIZE = "large"
 _RATES = f"validation_data.validation.tasks.{TASKS[0]}.neg_downsampling_rate=0.25"
@@ -79,6 +80,20 @@ def test_without_a_checkpoint_the_way_out_is_named(folder, tmp_path):
 def test_a_checkpoint_that_does_not_exist_is_named(folder):
   with pytest.raises(CheckpointError, match="step-99: no checkpoint"):
     evaluate(small_config(folder), str(folder / "run" / "checkpoints" / "step-99"))
+
+
+def test_bad_data_is_counted_and_nothing_else_is_an_error(folder, tmp_path, capsys):
+  (source,) = folder.glob("data/part-0.gz")
+  content = source.read_bytes()
+  (tmp_path / "part-0.gz").write_bytes(content[:-500])
+  section = f"validation_data.validation.inputs={tmp_path}/*.gz"
+  ignore = "validation_data.validation.ignore_data_errors=true"
+  evaluate(small_config(folder, section, ignore))
+  assert "0 bad record(s) left out, and 1 file(s)" in capsys.readouterr().out
+  with tf.io.TFRecordWriter(str(tmp_path / "part-0.gz"), "GZIP") as writer:
+    writer.write(b"no example")
+  with pytest.raises(DataError, match="nothing that can be used was found. .* 1 bad record"):
+    evaluate(small_config(folder, section, ignore))
 
 
 def test_reading_nothing_is_an_error(folder):

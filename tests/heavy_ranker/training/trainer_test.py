@@ -47,6 +47,46 @@ def test_resumed_run_equals_one_that_never_stopped(tmp_path):
     np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+_READING = {
+  "ignore_data_errors": ["train_data.ignore_data_errors=true"],
+  "all_but_that": [
+    "train_data.cache=true",
+    "train_data.file_batch_size=2",
+    "train_data.sampler={name: share, kwargs: {rate: 0.7, seed: 3}}",
+  ],
+}
+
+
+@pytest.mark.parametrize("name", _READING)
+def test_resumed_run_equals_one_that_never_stopped_however_data_is_read(tmp_path, name):
+  config = small_config(tmp_path, *_READING[name])
+  path = tmp_path / "data" / "part-1.gz"
+  if "ignore" in name:
+    path.write_bytes(path.read_bytes()[:-600])
+  whole = train(config.model_copy(update={"training": _training(config, tmp_path / "whole", 18)}))
+  parts = []
+  for steps in (11, 18):
+    section = _training(config, tmp_path / "parts", steps)
+    parts += train(config.model_copy(update={"training": section}))
+  assert _without_speed(parts) == _without_speed(whole)
+  if "ignore" in name:
+    lines = Path(log_path(str(tmp_path / "whole"))).read_text().splitlines()
+    assert f"1 file(s) in part or as a whole; the first bad file: {path}: " in lines[-1]
+    assert "event=skipped_data" in lines[-1]
+
+
+def test_a_run_with_a_data_service_resumes_and_says_that_reading_starts_anew(tmp_path, capsys):
+  service = tf.data.experimental.service
+  dispatcher = service.DispatchServer()
+  worker = service.WorkerServer(service.WorkerConfig(dispatcher.target.split("://")[1]))
+  override = f"train_data.data_service_dispatcher={dispatcher.target}"
+  train(small_config(tmp_path, override))
+  history = train(small_config(tmp_path, override, "training.num_train_steps=8"))
+  assert [entry["step"] for entry in history] == [7, 8]
+  assert "a data service cannot save its position: reading starts" in capsys.readouterr().out
+  del worker
+
+
 def _training(config, save_dir, steps):
   return config.training.model_copy(
     update={"save_dir": str(save_dir), "num_train_steps": steps, "checkpoint_every_n": 3}

@@ -1,0 +1,132 @@
+"""The records of many files as one dataset, each with its place: shuffled, or in order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
+
+import tensorflow as tf
+
+from tfrecords import shards
+from tfrecords.chunk_reader import ChunkReader
+from tfrecords.config.data import DataConfig
+from tfrecords.errors import DataError
+from tfrecords.record_check import RecordCheck
+from tfrecords.sampler import Sampler
+from tfrecords.schema import Feature
+from tfrecords.skipped_data import SkippedData
+
+_COUNTED_TOGETHER = 256
+
+
+class RecordSource:
+  """Reads the files of a data section.
+
+  Datasets are of (serialized Example, position in the file, number of the file), all scalars.
+
+  Args:
+    config: the section.
+    files: its files.
+    features: what is parsed, by name inside the model; the sampler's labels among them.
+    check: says which records to leave out.
+    skipped: takes note of what is left out; None makes it an error.
+    sampler: leaves records out on purpose.
+    key: the section's path in the configuration, for the messages.
+  """
+
+  def __init__(
+    self,
+    config: DataConfig,
+    files: Sequence[shards.Shard],
+    features: Mapping[str, Feature],
+    check: RecordCheck,
+    skipped: Optional[SkippedData],
+    sampler: Sampler,
+    key: str,
+  ):
+    self._config, self._files, self._features = config, files, features
+    self._sampler = sampler
+    self._names = shards.names_below_inputs(files, config, key)
+    self._chunks: Optional[ChunkReader] = None
+    if config.cache or skipped is not None:
+      self._chunks = ChunkReader(
+        files, check if skipped is not None else None, skipped, config.cache
+      )
+
+  @property
+  def failure(self) -> Optional[DataError]:
+    """What reading in Python ended with, if it did."""
+    return self._chunks.failure if self._chunks is not None else None
+
+  def in_order(self) -> tf.data.Dataset:
+    """Returns every record, file after file."""
+    return _interleaved(_numbered_files(self._files), self._read, side_by_side=1)
+
+  def shuffled(self) -> tf.data.Dataset:
+    """Returns every record once, in another order each time the dataset is read."""
+    config = self._config
+    side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
+    files, read = _numbered_files(self._files), self._read
+    # Nothing but the interleave may come behind a shuffle that differs by epoch: a batch, a filter
+    # or a flat_map lets go of its input at the end, and a checkpoint of then lacks the seeds.
+    if config.file_batch_size is not None:
+      files = files.shuffle(
+        len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=False
+      ).batch(config.file_batch_size)
+      read = self._read_group
+    files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
+    records = _interleaved(files, read, side_by_side)
+    if config.examples_shuffle_buffer_size <= 1:
+      return records
+    return records.shuffle(
+      config.examples_shuffle_buffer_size, seed=config.shuffle_seed, reshuffle_each_iteration=True
+    )
+
+  def count(self, at_most: int) -> int:
+    """Reads the first records; returns how many there are, up to a number."""
+    records = self.in_order().map(lambda serialized, *_: serialized).take(at_most)
+    return sum(len(batch) for batch in records.batch(_COUNTED_TOGETHER).as_numpy_iterator())
+
+  def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
+
+  def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+    if self._chunks is not None:
+      records = self._chunks.read(number)
+    else:
+      records = _numbered_records(number, path, compression)
+    return self._sampler(records, self._features, self._names)
+
+
+def records_of(files: Sequence[shards.Shard]) -> tf.data.Dataset:
+  """Returns every record once, file after file, as (serialized Example, position, file number).
+
+  Both numbers count from 0: the record's place in its file, and the file's among `files`.
+  """
+  return _numbered_files(files).flat_map(_numbered_records)
+
+
+def _numbered_files(files: Sequence[shards.Shard]) -> tf.data.Dataset:
+  # One source, not zipped with a count: a data service deals sources out one by one.
+  numbers = tf.range(len(files), dtype=tf.int64)
+  return tf.data.Dataset.from_tensor_slices(
+    (numbers, [file.path for file in files], [file.compression for file in files])
+  )
+
+
+def _numbered_records(
+  number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor
+) -> tf.data.Dataset:
+  return tf.data.Dataset.zip(
+    (
+      tf.data.TFRecordDataset(path, compression_type=compression),
+      tf.data.Dataset.range(tf.int64.max),
+      tf.data.Dataset.from_tensors(number).repeat(),
+    )
+  )
+
+
+def _interleaved(
+  files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+) -> tf.data.Dataset:
+  return files.interleave(
+    read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+  )
