@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from benchmarks.candidates import find
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
 
@@ -28,15 +29,11 @@ _FRESH = flags.DEFINE_bool(
 def _main() -> None:
   if not command_line.is_default_config():
     raise ConfigError("--config_path: found a value, allowed: none; name files with --configs=GLOB")
+  candidates = find(_CONFIGS.value, command_line.overrides(), _NUM_TRAIN_STEPS.value)
+  # After the configurations are checked: a mistake in one shows before TensorFlow is loaded.
   from benchmarks.comparison import compare
 
-  compare(
-    _CONFIGS.value,
-    command_line.overrides(),
-    num_train_steps=_NUM_TRAIN_STEPS.value,
-    output_path=_OUTPUT_PATH.value,
-    fresh=_FRESH.value,
-  )
+  compare(candidates, _OUTPUT_PATH.value, _FRESH.value)
 
 
 if __name__ == "__main__":

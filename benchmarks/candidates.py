@@ -92,6 +92,8 @@ def _check_comparable(candidates: Sequence[Candidate]) -> None:
   for candidate in candidates:
     path, config = candidate.path, candidate.config
     folder = paths.resolve(config.training.save_dir, "training.save_dir")
+    if "://" in folder:
+      raise ConfigError(f"{path}: training.save_dir: found {folder}, allowed: a local folder")
     for known, value, what in (
       (names, candidate.name, "the name"),
       (folders, folder, "training.save_dir"),

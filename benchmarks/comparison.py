@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from benchmarks import json_file, measurement, planted_data
-from benchmarks.candidates import PARTITION, Candidate, command_flags, find
+from benchmarks.candidates import PARTITION, Candidate, command_flags
 from benchmarks.comparison_table import format_comparison, mean_auroc
 from benchmarks.teacher import evaluate_teacher
 from tfrecords import paths
@@ -17,11 +17,7 @@ TEACHER = "teacher (best possible)"
 
 
 def compare(
-  globs: Optional[Sequence[str]] = None,
-  overrides: Sequence[str] = (),
-  num_train_steps: Optional[int] = None,
-  output_path: Optional[str] = None,
-  fresh: bool = False,
+  candidates: Sequence[Candidate], output_path: Optional[str] = None, fresh: bool = False
 ) -> dict[str, dict[str, Any]]:
   """Compares architectures on the same planted data, and prints the table.
 
@@ -29,9 +25,7 @@ def compare(
   One that is trained and measured already, with the same configuration, is not trained again.
 
   Args:
-    globs: of configuration files; see `benchmarks.candidates.find`.
-    overrides: "dotted.key=yaml value" strings, made to each configuration.
-    num_train_steps: for each; see `benchmarks.candidates.find`.
+    candidates: at least one; `benchmarks.candidates.find` makes sure that they are comparable.
     output_path: a JSON file for what is returned.
     fresh: trains all of them again.
 
@@ -40,10 +34,9 @@ def compare(
     `metrics`, if the validation records carry its probabilities.
 
   Raises:
-    UserError: a configuration, the data or a folder cannot be used.
+    UserError: the data or a folder cannot be used.
     SystemExit: one of the processes failed; it has said why. Its exit code.
   """
-  candidates = find(globs, overrides, num_train_steps)
   output = _writable(output_path) if output_path is not None else None
   config = candidates[0].config
   planted_data.write_missing(config, PARTITION)
@@ -90,7 +83,7 @@ def _measured(candidate: Candidate, fresh: bool) -> dict[str, Any]:
 def _describe(row: dict[str, Any]) -> str:
   speed = row["examples_per_second"]
   return (
-    f"{row['parameters']:,} parameters, {row['steps']} steps in {row['seconds']:.0f} s"
+    f"{row['parameters']:,} parameters, {row['steps']:,} steps"
     f"{f' ({speed:,.0f} examples/s)' if speed else ''}, mean AUROC {mean_auroc(row['metrics']):.4f}"
   )
 

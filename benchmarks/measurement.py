@@ -4,7 +4,6 @@ import json
 import os
 import re
 import statistics
-import time
 from typing import Any, Optional
 
 from benchmarks import json_file
@@ -55,9 +54,8 @@ def measure(config: HeavyRankerConfig) -> dict[str, Any]:
     config: the whole configuration.
 
   Returns:
-    `parameters` (trainable), `steps`, `seconds` of training in this process,
-    `examples_per_second` (median of what was logged after the first time; None if it was too
-    short to log twice) and `metrics`: task -> metric -> value.
+    `parameters` (trainable), `steps`, `examples_per_second` (median of what was logged after the
+    first time; None if training was too short to log twice) and `metrics`: task -> metric -> value.
 
   Raises:
     UserError: configuration, data or storage cannot be used, or the loss is not finite.
@@ -74,15 +72,12 @@ def measure(config: HeavyRankerConfig) -> dict[str, Any]:
   if read(save_dir).get("configuration") != known["configuration"]:
     start_over(save_dir)
   json_file.write(path_in(save_dir), known)
-  started = time.monotonic()
   train(config)
-  seconds = time.monotonic() - started
   ranker = build_model(config)
   restore_weights(ranker, require_checkpoint(save_dir))
   result = {
     "parameters": sum(int(weight.shape.num_elements()) for weight in ranker.trainable_weights),
     "steps": config.training.num_train_steps,
-    "seconds": seconds,
     "examples_per_second": _logged_speed(log_path(save_dir)),
     "metrics": evaluate_partition(config, ranker, PARTITION, config.validation_data[PARTITION]),
   }

@@ -1,4 +1,4 @@
-"""Each file of configs/architectures loads, has a size like the others', trains, and is explained."""
+"""Each file of configs/architectures loads, is as large as the others, trains and is explained."""
 
 import math
 import re
@@ -81,7 +81,5 @@ def test_it_opens_with_its_command(name):
   lines = (ARCHITECTURES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
   header = lines[: lines.index("")]
   assert all(line.startswith("#") for line in header)
-  command = (
-    f"#   ./bazelw run //heavy_ranker:train -- --config_path=configs/architectures/{name}.yaml"
-  )
-  assert command in header
+  command = "./bazelw run //heavy_ranker:train"
+  assert f"#   {command} -- --config_path=configs/architectures/{name}.yaml" in header

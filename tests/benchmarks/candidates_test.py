@@ -86,6 +86,11 @@ def test_what_cannot_be_compared_is_refused(write, first, second, content, messa
     find([path, write(second, json.loads(text))])
 
 
+def test_runs_lie_on_the_local_disk(write):
+  with pytest.raises(ConfigError, match=r"save_dir: found gs://x/y, allowed: a local folder"):
+    find([write("a.yaml")], ["training.save_dir=gs://x/y"])
+
+
 def test_there_has_to_be_something_to_measure_on(write):
   with pytest.raises(ConfigError, match=r"validation_data\.validation: found none"):
     find([write("a.yaml", {"validation_data": None})])
