@@ -98,4 +98,5 @@ def load_config(path: Union[str, Path], overrides: Iterable[str] = ()) -> HeavyR
   Raises:
     ConfigError: names each key that cannot be used, what was found and what is allowed.
   """
-  return validate(HeavyRankerConfig, yaml_file.read(path, overrides), str(path))
+  content, origin = yaml_file.read_with_origin(path, overrides)
+  return validate(HeavyRankerConfig, content, origin)

@@ -294,11 +294,10 @@ def load_data_config(path: str, overrides: tuple[str, ...] = (), partition: str 
   Raises:
     ConfigError: the file or the section cannot be used, or there is no such partition.
   """
-  content = yaml_file.read(path, overrides)
+  content, origin = yaml_file.read_with_origin(path, overrides)
   if not partition:
-    return validate(
-      DataConfig, yaml_file.section(content, "train_data", path), f"{path}: train_data"
-    )
-  partitions = yaml_file.section(content, "validation_data", path)
-  found = yaml_file.section(partitions, partition, f"{path}: validation_data")
-  return validate(DataConfig, found, f"{path}: validation_data.{partition}")
+    found = yaml_file.section(content, "train_data", origin)
+    return validate(DataConfig, found, f"{origin}: train_data")
+  partitions = yaml_file.section(content, "validation_data", origin)
+  found = yaml_file.section(partitions, partition, f"{origin}: validation_data")
+  return validate(DataConfig, found, f"{origin}: validation_data.{partition}")

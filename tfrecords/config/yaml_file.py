@@ -1,9 +1,12 @@
-"""Reads a YAML configuration file: environment variables, anchors, overrides.
+"""Reads a YAML configuration file: environment variables, anchors, what it extends, overrides.
 
 The file is text first: `$NAME` and `${NAME}` are replaced from the environment, `$$` stands for
 one dollar sign, and `CONFIG_DIR` is the folder of the file itself. A variable that is not set
 stays as it stands, so that a file can be loaded and inspected anywhere; whatever then uses such a
 path refuses it (see `tfrecords.paths`).
+
+The key `extends` at the top level names another file, relative to the file that has it: the
+content is then that file's with this one's laid over it (see `tfrecords.config.merge_patch`).
 """
 
 import contextlib
@@ -13,10 +16,11 @@ import re
 import string
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import yaml
 
+from tfrecords.config.merge_patch import merge
 from tfrecords.config.strict_model import describe
 from tfrecords.errors import ConfigError
 
@@ -49,25 +53,66 @@ def read(path: Union[str, Path], overrides: Iterable[str] = ()) -> dict[str, Any
   """Returns a configuration file's content with the overrides applied.
 
   Args:
-    path: the YAML file.
+    path: the YAML file; what it extends is read, too.
     overrides: "dotted.key=yaml value" strings, applied in order; see `apply_override`.
 
   Raises:
-    ConfigError: the file is missing, no YAML, or no mapping, or an override cannot be applied.
+    ConfigError: a file is missing, no YAML, or no mapping, or extends itself, or an override
+      cannot be applied.
   """
-  path = Path(path)
+  return read_with_origin(path, overrides)[0]
+
+
+def read_with_origin(
+  path: Union[str, Path], overrides: Iterable[str] = ()
+) -> tuple[dict[str, Any], str]:
+  """Returns what `read` does, and the name of the file and of those it extends, for messages."""
+  chain = _read_chain(Path(path))
+  content = chain[-1][1]
   try:
-    text = path.read_text(encoding="utf-8")
-  except (OSError, UnicodeDecodeError) as error:
-    raise ConfigError(f"{path}: the configuration file cannot be read: {error}") from None
-  content = _parse(substitute_environment(text, path.resolve().parent), str(path))
-  if not isinstance(content, dict):
-    raise ConfigError(
-      f"{path}: found {describe(content)}, allowed: a mapping with keys such as training, model, "
-      "train_data"
-    )
+    for _, changes in reversed(chain[:-1]):
+      content = merge(content, changes)
+  except RecursionError:
+    raise ConfigError(f"{path}: an anchor holds itself, allowed: one that ends") from None
   for override in overrides:
     apply_override(content, override)
+  return content, " (extends ".join(str(file) for file, _ in chain) + ")" * (len(chain) - 1)
+
+
+def _read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+  """Returns the file and its content, then what it extends and so on, without the key itself."""
+  chain: list[tuple[Path, dict[str, Any]]] = []
+  seen: list[Path] = []
+  while True:
+    content = _read_file(path, chain[-1][0] if chain else None)
+    seen.append(path.resolve())
+    if seen[-1] in seen[:-1]:
+      ring = " -> ".join(map(str, seen))
+      raise ConfigError(f"{chain[-1][0]}: extends: found a ring, allowed: a chain: {ring}")
+    extended = content.pop("extends", None)
+    chain.append((path, content))
+    if extended is None:
+      return chain
+    if not isinstance(extended, str) or not extended.strip():
+      raise ConfigError(
+        f"{path}: extends: found {describe(extended)}, allowed: the path of one YAML file, "
+        "relative to this one's folder"
+      )
+    path = Path(os.path.normpath(seen[-1].parent / extended))
+
+
+def _read_file(path: Path, extended_by: Optional[Path]) -> dict[str, Any]:
+  origin = str(path) if extended_by is None else f"{path} (extended by {extended_by})"
+  try:
+    text = path.read_text(encoding="utf-8")
+  except (OSError, ValueError) as error:
+    raise ConfigError(f"{origin}: the configuration file cannot be read: {error}") from None
+  content = _parse(substitute_environment(text, path.resolve().parent), origin)
+  if not isinstance(content, dict):
+    raise ConfigError(
+      f"{origin}: found {describe(content)}, allowed: a mapping with keys such as training, model, "
+      "train_data"
+    )
   return content
 
 
