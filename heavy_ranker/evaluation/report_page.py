@@ -105,7 +105,7 @@ body {
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
   font-variant-numeric: tabular-nums; overflow-wrap: break-word;
 }
-main { width: 100%; max-width: 1280px; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; min-width: 0; }
+main { width: 100%; max-width: 1320px; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; min-width: 0; }
 a { color: var(--link); text-decoration: none; }
 a:hover, a:focus-visible { text-decoration: underline; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; overflow-wrap: anywhere; }
@@ -138,7 +138,7 @@ nav a { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display:
 .scroll { overflow-x: auto; margin: .75rem 0; border: 1px solid var(--line); border-radius: 6px;
   max-width: max-content; }
 table { border-collapse: separate; border-spacing: 0; font-size: .87rem; }
-th, td { padding: .3rem .7rem; text-align: right; vertical-align: top; }
+th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; }
 tbody th, tbody td { border-top: 1px solid var(--line); }
 thead th { background: var(--ground); font-weight: 600; vertical-align: bottom; min-width: 4.5rem;
   max-width: 9.5rem; line-height: 1.3; }

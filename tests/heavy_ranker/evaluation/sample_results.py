@@ -36,31 +36,37 @@ _POINTS = 400
 _NO_POSITIVE = "no example has label 1"
 
 
-def write_samples(save_dir: Path, steps: tuple[int, ...] = STEPS, seed: int = 20230301) -> None:
-  """Writes `evaluation/step-N.json` for each step."""
+def write_samples(
+  save_dir: Path, steps: tuple[int, ...] = STEPS, num_tasks: int = len(TASKS), seed: int = 20230301
+) -> None:
+  """Writes `evaluation/step-N.json` for each step, with the first tasks."""
   folder = save_dir / "evaluation"
   folder.mkdir(parents=True, exist_ok=True)
   for position, step in enumerate(steps):
-    result = sample(step, noise=1.6 / (1 + position), seed=seed)
+    result = sample(step, 1.6 / (1 + position), num_tasks, seed)
     (folder / f"step-{step}.json").write_text(json.dumps(result, allow_nan=False))
 
 
-def sample(step: int = 1200, noise: float = 0.6, seed: int = 20230301) -> dict:
+def sample(
+  step: int = 1200, noise: float = 0.6, num_tasks: int = len(TASKS), seed: int = 20230301
+) -> dict:
   """Returns one evaluation; `noise` is the standard deviation of what the model gets wrong."""
-  weights = {task: weight for task, (weight, _) in TASKS.items()}
+  weights = {task: weight for task, (weight, _) in list(TASKS.items())[:num_tasks]}
   return {
     "format_version": 1,
     "step": step,
     "checkpoint": f"/runs/heavy_ranker/checkpoints/step-{step}",
     "seconds": 12.34,
-    "tasks": list(TASKS),
+    "tasks": list(weights),
     "score": {
       "weights": weights,
-      "only_largest_of": [list(TASKS)[1:3]],
+      "only_largest_of": [list(weights)[1:3]],
       "negative_squash_epsilon": None,
     },
     "partitions": {
-      name: _partition(np.random.default_rng([seed, position]), noise, is_main=position == 0)
+      name: _partition(
+        np.random.default_rng([seed, position]), list(weights), noise, is_main=position == 0
+      )
       for position, name in enumerate(PARTITIONS)
     },
     "importance": _importance(np.random.default_rng(seed)),
@@ -68,10 +74,13 @@ def sample(step: int = 1200, noise: float = 0.6, seed: int = 20230301) -> dict:
   }
 
 
-def _partition(generator: np.random.Generator, noise: float, is_main: bool) -> dict:
+def _partition(
+  generator: np.random.Generator, names: list[str], noise: float, is_main: bool
+) -> dict:
   tasks, score = {}, np.zeros(_EXAMPLES)
   contributions = []
-  for task, (weight, rate) in TASKS.items():
+  for task in names:
+    weight, rate = TASKS[task]
     logits = generator.standard_normal(_EXAMPLES) * 1.3 + np.log(rate / (1 - rate)) - 0.6
     labels = generator.random(_EXAMPLES) < _sigmoid(logits)
     raw = _sigmoid(logits + 1.4 + noise * generator.standard_normal(_EXAMPLES))
