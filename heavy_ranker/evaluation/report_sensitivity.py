@@ -40,23 +40,23 @@ def _drops(entries: Sequence[Importance.Entry], names: Names) -> str:
     rows.append(
       [
         Cell(breakable(shortened(entry.name))),
-        *([] if _is_single(entries) else [number(count, ",.0f", footnotes)]),
+        *([] if _lack_counts(entries) else [number(count, ",.0f", footnotes)]),
         number(_mean(entry.drop.values()), ".4f", footnotes),
         *(_drop(entry, task, largest, footnotes) for task in tasks),
       ]
     )
   headings = [
     Heading("left out"),
-    *([] if _is_single(entries) else [Heading("features")]),
+    *([] if _lack_counts(entries) else [Heading("features")]),
     Heading("mean drop", "Over the tasks"),
     *(Heading(names.text(task), task) for task in tasks),
   ]
   rest = len(entries) - _MOST_SHOWN
-  note = f"<p class=hint>{rest:,} with smaller drops are not shown.</p>" if rest > 0 else ""
+  note = f'<p class="hint">{rest:,} with smaller drops are not shown.</p>' if rest > 0 else ""
   return table(headings, {"": rows}, footnotes) + note
 
 
-def _is_single(entries: Sequence[Importance.Entry]) -> bool:
+def _lack_counts(entries: Sequence[Importance.Entry]) -> bool:
   return all(entry.features is None for entry in entries)
 
 
