@@ -33,7 +33,14 @@ def _without_nulls(value: Any) -> Any:
 
 
 # A number, or None where it is not defined; what JSON cannot hold (NaN, Infinity) counts as None.
-Number = Annotated[Optional[float], BeforeValidator(_finite)]
+# Beyond these bounds nothing can be drawn, and nothing that is measured lies there.
+_MOST = 1e30
+_LARGEST_RATE = 1 + 1e-6  # room for rounding
+Number = Annotated[Optional[Annotated[float, Field(ge=-_MOST, le=_MOST)]], BeforeValidator(_finite)]
+Amount = Annotated[Optional[Annotated[float, Field(ge=0, le=_MOST)]], BeforeValidator(_finite)]
+Rate = Annotated[
+  Optional[Annotated[float, Field(ge=0, le=_LARGEST_RATE)]], BeforeValidator(_finite)
+]
 Interval = tuple[Number, Number]
 _Entry = TypeVar("_Entry")
 # Entries by name; one that is null counts as absent.
@@ -68,17 +75,17 @@ class TaskMetrics(_Part):
 class ReliabilityBin(_Part):
   """Examples of about the same prediction: its mean, the share of positives and their weight."""
 
-  predicted: Number = None
-  observed: Number = None
-  weight: Number = None
-  examples: Number = None
+  predicted: Rate = None
+  observed: Rate = None
+  weight: Amount = None
+  examples: Amount = None
 
 
 class RocCurve(_Part):
   """Points of the ROC curve."""
 
-  false_positive_rate: list[Number] = []
-  true_positive_rate: list[Number] = []
+  false_positive_rate: list[Rate] = []
+  true_positive_rate: list[Rate] = []
 
   @model_validator(mode="after")
   def _same_length(self) -> "RocCurve":
@@ -89,8 +96,8 @@ class RocCurve(_Part):
 class PrecisionRecallCurve(_Part):
   """Points of the precision-recall curve."""
 
-  recall: list[Number] = []
-  precision: list[Number] = []
+  recall: list[Rate] = []
+  precision: list[Rate] = []
 
   @model_validator(mode="after")
   def _same_length(self) -> "PrecisionRecallCurve":
@@ -101,9 +108,9 @@ class PrecisionRecallCurve(_Part):
 class ProbabilityHistogram(_Part):
   """Weights of positives and negatives between n + 1 edges."""
 
-  edges: list[Number] = []
-  positives: list[Number] = []
-  negatives: list[Number] = []
+  edges: list[Rate] = []
+  positives: list[Amount] = []
+  negatives: list[Amount] = []
 
   @model_validator(mode="after")
   def _same_length(self) -> "ProbabilityHistogram":
@@ -115,7 +122,7 @@ class ScoreHistogram(_Part):
   """Numbers of scores between n + 1 edges."""
 
   edges: list[Number] = []
-  counts: list[Number] = []
+  counts: list[Amount] = []
 
   @model_validator(mode="after")
   def _same_length(self) -> "ScoreHistogram":

@@ -93,7 +93,7 @@ def _draw_bins(axes: Axes, bins: np.ndarray, color: str, is_filled: bool, floor:
   predicted, observed, weight = bins.T
   has_positives = observed > 0
   x, y = _logit(predicted), np.where(has_positives, _logit(observed), floor + 0.15)
-  weight = np.clip(np.nan_to_num(weight), 0, None)
+  weight = np.nan_to_num(weight)
   area = 5 + 30 * weight / max(weight.max(), 1e-300)
   axes.plot(x[has_positives], y[has_positives], color=color, linewidth=0.9, alpha=0.8)
   for mask, marker in ((has_positives, "o"), (~has_positives, "v")):

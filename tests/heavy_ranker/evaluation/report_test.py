@@ -289,6 +289,11 @@ def test_forty_tasks_of_equal_last_names(tmp_path):
       json.dumps(_minimal(tasks={"a": {"roc": {"false_positive_rate": [0.1]}}})),
       "validation.tasks.a.roc: .*false_positive_rate has 1, true_positive_rate has 0 entries",
     ),
+    (json.dumps(_minimal(users=1e200)), "validation.users: Input should be less than"),
+    (
+      json.dumps(_minimal(tasks={"a": {"roc": {"false_positive_rate": [1.5]}}})),
+      "false_positive_rate.0: Input should be less than or equal to 1",
+    ),
     (
       json.dumps(_minimal(score_histogram={"edges": [1, 2], "counts": [1, 2]})),
       "score_histogram: .*edges has 2, counts has 2 entries",
