@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.evaluation.evaluator import evaluate, open_partition, results_path
-from heavy_ranker.evaluation.table import format_metrics
+from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
+from heavy_ranker.evaluation.results_file import results_path
+from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
@@ -54,7 +55,7 @@ def train_evaluate_export(
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   checkpoint = require_checkpoint(save_dir)
   if config.validation_data:
-    print(f"\n{format_metrics(evaluate(config, checkpoint))}", flush=True)
+    print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
     if make_missing_data:
       print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
   folder = export(config, checkpoint, export_dir)

@@ -46,6 +46,12 @@ class TrainingError(UserError):
   exit_code = 6
 
 
+class NothingNewError(UserError):
+  """Something that was waited for did not come in time."""
+
+  exit_code = 7
+
+
 def reason(error: BaseException) -> str:
   """Returns what an error of the operating system or of TensorFlow says, in one line."""
   lines = str(getattr(error, "message", None) or error).splitlines()

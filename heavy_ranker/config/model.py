@@ -227,7 +227,6 @@ class ModelConfig(StrictModel):
     "large_embeddings",
     "small_embeddings",
     "position_debias_config",
-    "stratifiers",
   )
 
   tasks: dict[str, TaskModelConfig]
@@ -238,6 +237,16 @@ class ModelConfig(StrictModel):
   multi_task_type: Literal["share_all", "share_none", "share_partial"] = "share_all"
   backbone: Optional[TaskModelConfig] = None
   stratifiers: Optional[list[StratifierConfig]] = None
+
+  @pydantic.model_validator(mode="after")
+  def _no_stratifier_twice(self) -> "ModelConfig":
+    names = [stratifier.name for stratifier in self.stratifiers or ()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+      raise inconsistent(
+        f"stratifiers: found two named {twice[0]!r}, allowed: a name of its own for each"
+      )
+    return self
 
   @pydantic.model_validator(mode="after")
   def _check_shape(self) -> "ModelConfig":

@@ -178,7 +178,6 @@ def test_lists_everything_that_is_not_supported_yet():
     [
       ("model", "small_embeddings", {"tables": [table]}),
       ("model", "position_debias_config", {}),
-      ("model", "stratifiers", [{"name": "new", "index": 1, "value": 1}]),
     ]
   )
   with pytest.raises(NotSupportedError) as error:
@@ -186,7 +185,6 @@ def test_lists_everything_that_is_not_supported_yet():
   assert sorted(str(error.value).splitlines()) == [
     "not supported yet: model.position_debias_config",
     "not supported yet: model.small_embeddings",
-    "not supported yet: model.stratifiers",
   ]
 
 

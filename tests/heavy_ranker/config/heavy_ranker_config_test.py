@@ -260,7 +260,7 @@ EVERY_KEY = [
         }
       },
     },
-    "which_metrics": ["rce"],
+    "which_metrics": ["auroc"],
   },
   {
     "optimizer": {
@@ -661,6 +661,15 @@ SHAPES = [
     "found 5, allowed: more than num_ramp_steps (5)",
   ),
   ({"score": {"weights": {REPLIES: 4}}}, "score.weights", "found 3.0, 4.0"),
+  ({"which_metrics": ["aucroc"]}, "which_metrics", "unknown metric, did you mean 'auroc'?"),
+  ({"which_metrics": []}, "which_metrics", "found no name"),
+  ({"evaluation": {"bootstrap_samples": 9}}, "evaluation.bootstrap_samples", "0 (no conf"),
+  ({"evaluation": {"ranking_cutoffs": [3, 3]}}, "evaluation.ranking_cutoffs", "each number once"),
+  (
+    {"model": {"stratifiers": [{"name": "a", "index": 0, "value": v} for v in (1, 2)]}},
+    "model.stratifiers",
+    "found two named 'a'",
+  ),
   (
     {"score": {"only_largest_of": [[LIKES], [LIKES]]}},
     "score.only_largest_of",
@@ -705,7 +714,6 @@ def test_everything_that_is_declared_only_is_listed():
       "training": {"gradient_accumulation": 2, "initial_checkpoint_dir": "x"},
       "train_data": {**data, "seg_dense_schema": {"mask_mantissa_features": {"a": 1}}},
       "model": {"tasks": {REPLIES: {"mlp_config": None, "dcn_config": {"poly_degree": 1}}}},
-      "which_metrics": ["rce"],
     }
   )
   with pytest.raises(NotSupportedError) as error:
