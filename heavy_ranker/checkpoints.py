@@ -179,7 +179,7 @@ def reading(checkpoint: str) -> Iterator[None]:
   """A context that turns what TensorFlow says of a damaged checkpoint into a CheckpointError."""
   try:
     yield
-  except (tf.errors.OpError, ValueError, AssertionError) as error:
+  except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
     raise CheckpointError(
       f"{checkpoint}: the checkpoint cannot be restored: {reason(error)}. Remove its files (the "
       "one before is then used), or start over with --fresh"

@@ -85,7 +85,7 @@ class Evaluator:
     """
     path = require_checkpoint(self._save_dir, checkpoint)
     step, started = step_of(path), time.monotonic()
-    self._set_up()
+    self.set_up()
     restore_weights(self._ranker, path)
     partitions = {
       name: PartitionResult(reader.read(path)).as_dict(reader.is_complete)
@@ -105,7 +105,12 @@ class Evaluator:
     # The HTML report is written here: write_report(self._save_dir).
     return result
 
-  def _set_up(self) -> None:
+  def set_up(self) -> None:
+    """Builds the model and opens every partition, unless that is done already.
+
+    Raises:
+      UserError: the configuration or the data cannot be used.
+    """
     if self._ranker is not None:
       return
     ranker = build_model(self._config)

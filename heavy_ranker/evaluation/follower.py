@@ -46,6 +46,8 @@ class _Follower:
     self._config, self._again, self._pause = config, again, seconds_between_looks
     self._save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
     self._evaluator = Evaluator(config)
+    # What cannot be used shows now rather than after hours of waiting.
+    self._evaluator.set_up()
     self._done: set[int] = set()
     self._left_out: list[int] = []
 
