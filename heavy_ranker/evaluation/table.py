@@ -33,7 +33,8 @@ def format_result(result: dict[str, Any]) -> str:
 
 
 def _heading(name: str, partition: dict[str, Any]) -> str:
-  users = "" if partition["users"] is None else f" of {partition['users']} users"
+  about = "" if partition["exact"] else "about "
+  users = "" if partition["users"] is None else f" of {about}{partition['users']} users"
   part = "" if partition["complete"] else " (training.num_eval_steps ends it early)"
   intervals = partition["ranking_confidence"]
   ranking = [
