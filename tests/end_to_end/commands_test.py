@@ -73,6 +73,13 @@ def test_what_cannot_work_is_one_message_and_an_exit_code(folder, override, exit
   assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("flags", [["--follow", "--checkpoint=x"], ["--again"]])
+def test_flags_of_evaluate_that_contradict_each_other_are_refused(folder, flags):
+  done = run("heavy_ranker.evaluate", "--config_path=small.yaml", *flags, cwd=folder)
+  assert done.returncode == 2
+  assert done.stderr.startswith(f"error: {flags[-1].split('=')[0]}: found")
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "export"])
 def test_help_names_the_shared_flags_and_an_example(command, tmp_path):
   done = run(f"heavy_ranker.{command}", "--help", cwd=tmp_path)
