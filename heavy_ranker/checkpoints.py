@@ -36,10 +36,25 @@ def latest_checkpoint(save_dir: str) -> Optional[str]:
   What counts is the files that are there, so that deleting a damaged checkpoint is enough to go
   back to the one before.
   """
+  found = checkpoints_of(save_dir)
+  return found[-1] if found else None
+
+
+def checkpoints_of(save_dir: str) -> list[str]:
+  """Returns a run's checkpoints in the order of their steps."""
   folder = checkpoint_folder(save_dir)
   names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
   steps = [int(match.group(1)) for match in map(_INDEX_FILE.fullmatch, names) if match]
-  return os.path.join(folder, f"{CHECKPOINT_NAME}-{max(steps)}") if steps else None
+  return [os.path.join(folder, f"{CHECKPOINT_NAME}-{step}") for step in sorted(steps)]
+
+
+def is_readable(checkpoint: str) -> bool:
+  """Tells whether a checkpoint is there whole: its index is written last, and ends in a footer."""
+  try:
+    tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+  except (tf.errors.OpError, ValueError):
+    return False
+  return True
 
 
 def require_checkpoint(save_dir: str, checkpoint: Optional[str] = None) -> str:
@@ -164,7 +179,7 @@ def reading(checkpoint: str) -> Iterator[None]:
   """A context that turns what TensorFlow says of a damaged checkpoint into a CheckpointError."""
   try:
     yield
-  except (tf.errors.OpError, ValueError, AssertionError) as error:
+  except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
     raise CheckpointError(
       f"{checkpoint}: the checkpoint cannot be restored: {reason(error)}. Remove its files (the "
       "one before is then used), or start over with --fresh"

@@ -3,7 +3,6 @@
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.features import schema_widths
 from heavy_ranker.model_check import check_model
-from tfrecords.config.strict_model import require_supported
 from tfrecords.errors import ConfigError
 from tfrecords.input_pipeline import BatchPlan
 
@@ -16,10 +15,9 @@ def check_config(config: HeavyRankerConfig, with_partitions: bool = True) -> Non
     with_partitions: looks at `validation_data`, too, which an export does not need.
 
   Raises:
-    ConfigError, NotSupportedError: names the key that has to change.
+    ConfigError: names the key that has to change.
     DataError: a schema or mask file cannot be used.
   """
-  require_supported(config, "")
   widths = schema_widths(config)
   inputs = check_model(config, widths)
   BatchPlan(config.train_data, "train", inputs, config.model.tasks)

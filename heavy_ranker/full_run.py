@@ -8,8 +8,10 @@ import tensorflow as tf
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
-from heavy_ranker.evaluation.evaluator import evaluate, open_partition, results_path
-from heavy_ranker.evaluation.table import format_metrics
+from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
+from heavy_ranker.evaluation.report import report_path
+from heavy_ranker.evaluation.results_file import results_path
+from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
@@ -56,7 +58,7 @@ def train_evaluate_export(
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   checkpoint = require_checkpoint(save_dir)
   if config.validation_data:
-    print(f"\n{format_metrics(evaluate(config, checkpoint))}", flush=True)
+    print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
     if make_missing_data:
       print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
   folder = export(config, checkpoint, export_dir)
@@ -88,13 +90,16 @@ def _print_summary(
   config: HeavyRankerConfig, save_dir: str, checkpoint: str, folder: str, seconds: float
 ) -> None:
   step = step_of(checkpoint)
-  evaluation = results_path(save_dir, step) if config.validation_data else "no validation_data"
+  evaluation = report = "no validation_data"
+  if config.validation_data:
+    evaluation, report = results_path(save_dir, step), report_path(save_dir)
   print(f"""
 done: {step} steps, training took {seconds:.0f} s
   checkpoint   {checkpoint}
   log          {log_path(save_dir)}
   tensorboard  {tensorboard_folder(save_dir)}
   evaluation   {evaluation}
+  report       {report}
   export       {folder}
 
 next

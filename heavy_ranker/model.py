@@ -23,7 +23,6 @@ from heavy_ranker.model_check import check_model
 from heavy_ranker.scoring import Score
 from heavy_ranker.seeds import derive_seed
 from heavy_ranker.z_score_statistics import load_z_score_statistics
-from tfrecords.config.strict_model import require_supported
 
 
 # Without this, AutoGraph rewrites Keras's own source for every layer type: 10 s for nothing, since
@@ -56,9 +55,7 @@ def build_model(
   Raises:
     ConfigError: an input the configuration asks for does not exist.
     DataError: the statistics of `z_score_log_config` cannot be used.
-    NotSupportedError: an option has no code behind it yet.
   """
-  require_supported(config.model, "model")
   widths = dict(input_widths) if input_widths is not None else schema_widths(config)
   check_model(config, widths)
   inputs = make_inputs(config, widths)

@@ -18,10 +18,6 @@ class ConfigError(UserError):
   exit_code = 2
 
 
-class NotSupportedError(ConfigError):
-  """A known option is used whose code does not exist yet."""
-
-
 class DataError(UserError):
   """Input files or records are missing, damaged or not what the schema says."""
 
@@ -44,6 +40,12 @@ class TrainingError(UserError):
   """Training went wrong: the loss is not finite."""
 
   exit_code = 6
+
+
+class NothingNewError(UserError):
+  """Something that was waited for did not come in time."""
+
+  exit_code = 7
 
 
 def reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfrecords import data_service, diagnosis, labels, parsing, preprocessing, schema, shards
 from tfrecords.config.data import DataConfig
-from tfrecords.config.strict_model import did_you_mean, require_supported
+from tfrecords.config.strict_model import did_you_mean
 from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.record_check import RecordCheck
@@ -35,7 +35,7 @@ class BatchPlan:
     config, mode, features, tasks, key: see InputPipeline.
 
   Raises:
-    ConfigError, NotSupportedError: the section cannot be used.
+    ConfigError: the section cannot be used.
     DataError: neither can the schema, or a mask file.
   """
 
@@ -49,7 +49,6 @@ class BatchPlan:
   ):
     if mode not in _MODES:
       raise ValueError(f"mode: found {mode!r}, allowed: {', '.join(_MODES)}")
-    require_supported(config, key)
     self._config, self._mode, self._key = config, mode, key
     self._is_distributed = config.data_service_dispatcher is not None and mode != "predict"
     known = schema.features_of(config, key)
@@ -97,7 +96,7 @@ class InputPipeline(BatchPlan):
     skipped: what `ignore_data_errors` left out so far; None without that option.
 
   Raises:
-    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+    ConfigError, DataError: the section or its files cannot be used.
   """
 
   def __init__(
@@ -194,7 +193,7 @@ def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
     mode: "train", "evaluate" or "predict".
 
   Raises:
-    ConfigError, DataError, NotSupportedError: the section or its files cannot be used.
+    ConfigError, DataError: the section or its files cannot be used.
   """
   return InputPipeline(config, mode).dataset
 

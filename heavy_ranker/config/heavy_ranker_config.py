@@ -7,6 +7,7 @@ from typing import Optional, Union
 import pydantic
 
 from heavy_ranker.config.calibration import CalibrationConfig
+from heavy_ranker.config.evaluation import METRIC_NAMES, EvaluationConfig
 from heavy_ranker.config.model import ModelConfig
 from heavy_ranker.config.optimizer import OptimizerConfig
 from heavy_ranker.config.score import ScoreConfig
@@ -23,8 +24,6 @@ class HeavyRankerConfig(StrictModel):
     which_metrics: names of the metrics to report; all of them when absent.
   """
 
-  not_supported_yet = ("which_metrics",)
-
   training: TrainingConfig
   model: ModelConfig
   train_data: DataConfig
@@ -32,7 +31,22 @@ class HeavyRankerConfig(StrictModel):
   optimizer: OptimizerConfig
   score: ScoreConfig = pydantic.Field(default_factory=ScoreConfig)
   calibration: CalibrationConfig = pydantic.Field(default_factory=CalibrationConfig)
+  evaluation: EvaluationConfig = pydantic.Field(default_factory=EvaluationConfig)
   which_metrics: Optional[list[str]] = None
+
+  @pydantic.model_validator(mode="after")
+  def _check_metrics(self) -> "HeavyRankerConfig":
+    if self.which_metrics == []:
+      raise inconsistent(
+        "which_metrics: found no name, allowed: at least one (without the key: all metrics)"
+      )
+    for name in self.which_metrics or ():
+      if name not in METRIC_NAMES:
+        raise inconsistent(
+          f"which_metrics: found {name!r}, an unknown metric{did_you_mean(name, METRIC_NAMES)}; "
+          f"allowed: {', '.join(METRIC_NAMES)}"
+        )
+    return self
 
   @pydantic.model_validator(mode="after")
   def _check_tasks(self) -> "HeavyRankerConfig":

@@ -440,8 +440,6 @@ class ModelConfig(StrictModel):
       `heavy_ranker.training.task_loss_reduction`.
   """
 
-  not_supported_yet = ("stratifiers",)
-
   tasks: dict[str, TaskModelConfig]
   large_embeddings: Optional[LargeEmbeddingsConfig] = None
   small_embeddings: Optional[SmallEmbeddingsConfig] = None
@@ -451,6 +449,16 @@ class ModelConfig(StrictModel):
   backbone: Optional[BackboneConfig] = None
   task_loss_reduction: Literal["mean", "sum", "uncertainty"] = "mean"
   stratifiers: Optional[list[StratifierConfig]] = None
+
+  @pydantic.model_validator(mode="after")
+  def _no_stratifier_twice(self) -> "ModelConfig":
+    names = [stratifier.name for stratifier in self.stratifiers or ()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+      raise inconsistent(
+        f"stratifiers: found two named {twice[0]!r}, allowed: a name of its own for each"
+      )
+    return self
 
   @pydantic.model_validator(mode="after")
   def _check_shape(self) -> "ModelConfig":

@@ -1,27 +1,28 @@
 """Metrics of a checkpoint on every partition of `validation_data`."""
 
-import json
-import math
-import os
-from collections.abc import Mapping
-from typing import Optional
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker.calibration.applied import applied_calibration
+from heavy_ranker.calibration.curves import FittedCalibration
+from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
-from heavy_ranker.evaluation import metrics
-from heavy_ranker.features import input_names, schema_widths
+from heavy_ranker.evaluation.baselines import Baseline
+from heavy_ranker.evaluation.partition_reader import PREDICTIONS, PartitionReader
+from heavy_ranker.evaluation.partition_result import PartitionResult
+from heavy_ranker.evaluation.report import write_report
+from heavy_ranker.evaluation.results_file import FORMAT_VERSION, results_path, write_result
+from heavy_ranker.evaluation.summaries import write_summaries
 from heavy_ranker.model import build_model
 from tfrecords import paths
 from tfrecords.config.data import DataConfig
-from tfrecords.errors import DataError
-from tfrecords.input_pipeline import InputPipeline
-from tfrecords.progress import progress_bar
+from tfrecords.errors import ConfigError
 
 # partition -> task -> metric -> value
 Metrics = dict[str, dict[str, dict[str, float]]]
@@ -36,111 +37,127 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
     checkpoint: the checkpoint; the newest of `training.save_dir` when None.
 
   Returns:
-    partition -> task -> metric -> value, on the calibrated probabilities, weighted by the
-    partition's own sampling rates; see `heavy_ranker.evaluation.metrics`.
+    partition -> task -> metric -> value (NaN where undefined), on the calibrated probabilities,
+    weighted by the partition's own sampling rates; docs/evaluation.md defines each metric. The
+    file holds more: confidence intervals, curves, metrics of the score, strata.
 
   Raises:
     UserError: configuration, data or checkpoint cannot be used.
   """
-  check_config(config)
-  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  path = require_checkpoint(save_dir, checkpoint)
-  calibration = applied_calibration(config, path)
-  ranker = build_model(config, weights_follow=True, calibration=calibration)
-  restore_weights(ranker, path)
-  results = {
-    name: evaluate_partition(config, ranker, name, partition)
-    for name, partition in config.validation_data.items()
-  }
-  _write(results, results_path(save_dir, step_of(path)))
-  return results
+  return metrics_of(Evaluator(config).run(checkpoint))
 
 
-def results_path(save_dir: str, step: int) -> str:
-  """Returns where an evaluation's result lies."""
-  return os.path.join(save_dir, "evaluation", f"step-{step}.json")
-
-
-def evaluate_partition(
-  config: HeavyRankerConfig, ranker: keras.Model, name: str, partition: DataConfig
-) -> dict[str, dict[str, float]]:
-  """Returns task -> metric -> value for one partition of `validation_data`."""
-  tasks = list(config.model.tasks)
-  measured = measured_tasks(config, partition)
-  columns = _collect(config, ranker, open_partition(config, name, partition), name)
-  positions = {task: tasks.index(task) for task in measured}
+def metrics_of(result: dict[str, Any]) -> Metrics:
+  """Returns partition -> task -> metric -> value of a result."""
   return {
-    task: metrics.evaluate_task(
-      columns["probabilities"][:, positions[task]],
-      columns["labels"][task],
-      columns["weights"][task],
-    )
-    for task in measured
+    name: {task: dict(content["metrics"]) for task, content in partition["tasks"].items()}
+    for name, partition in result["partitions"].items()
   }
 
 
-def open_partition(config: HeavyRankerConfig, name: str, partition: DataConfig) -> InputPipeline:
-  """Returns a partition's pipeline; finds out whether its files can be used, but reads none.
+class Evaluator:
+  """Measures checkpoints; model and partitions are set up once.
+
+  Args:
+    config: the whole configuration.
+    baselines: predictors to measure beside the model, besides `always_mean`.
+
+  Raises:
+    UserError: the configuration or the data cannot be used.
+  """
+
+  def __init__(self, config: HeavyRankerConfig, baselines: Sequence[Baseline] = ()):
+    check_config(config)
+    if not config.validation_data:
+      raise ConfigError(
+        "validation_data: found no partition, allowed: at least one, a section like train_data "
+        "under a name"
+      )
+    self._config, self._baselines = config, tuple(baselines)
+    self._save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
+    self._ranker: Optional[keras.Model] = None
+    self._calibration: Optional[FittedCalibration] = None
+    self._readers: dict[str, PartitionReader] = {}
+
+  def run(self, checkpoint: Optional[str] = None) -> dict[str, Any]:
+    """Measures a checkpoint, writes everything that comes of it, and returns the result.
+
+    Args:
+      checkpoint: the checkpoint; the newest of the run when None.
+
+    Raises:
+      UserError: data or checkpoint cannot be used, or nothing can be written.
+    """
+    path = require_checkpoint(self._save_dir, checkpoint)
+    step, started = step_of(path), time.monotonic()
+    self.set_up(applied_calibration(self._config, path))
+    restore_weights(self._ranker, path)
+    ranker = self._ranker
+    predict = tf.function(lambda features: _predictions(ranker, features), autograph=False)
+    partitions = {
+      name: PartitionResult(reader.read(predict, path, self._is_calibrated)).as_dict(
+        reader.is_complete
+      )
+      for name, reader in self._readers.items()
+    }
+    result = {
+      "format_version": FORMAT_VERSION,
+      "step": step,
+      "checkpoint": path,
+      "seconds": time.monotonic() - started,
+      "tasks": list(self._config.model.tasks),
+      "score": _score_section(self._config),
+      "partitions": partitions,
+    }
+    write_result(result, results_path(self._save_dir, step))
+    write_summaries(result, self._save_dir)
+    write_report(self._save_dir)
+    return result
+
+  def set_up(self, calibration: Optional[FittedCalibration] = None) -> None:
+    """Builds the model and opens every partition, unless that is done already.
+
+    Args:
+      calibration: what belongs to the checkpoint that is measured next.
+
+    Raises:
+      UserError: the configuration or the data cannot be used.
+    """
+    if self._ranker is None or calibration != self._calibration:
+      self._ranker = build_model(self._config, weights_follow=True, calibration=calibration)
+      self._calibration = calibration
+    if not self._readers:
+      self._readers = {
+        name: PartitionReader(self._config, name, partition, self._baselines)
+        for name, partition in self._config.validation_data.items()
+      }
+
+  @property
+  def _is_calibrated(self) -> bool:
+    ratios = sampling_ratios(self._config.train_data, list(self._config.model.tasks))
+    return self._calibration is not None or any(ratio != 1.0 for ratio in ratios)
+
+
+def open_partition(config: HeavyRankerConfig, name: str, partition: DataConfig) -> PartitionReader:
+  """Finds out whether a partition's files can be used and measured, but reads none.
 
   Raises:
     ConfigError, DataError: the partition or its files cannot be used.
   """
-  inputs = input_names(config, schema_widths(config))
-  key = f"validation_data.{name}"
-  return InputPipeline(partition, "evaluate", inputs, measured_tasks(config, partition), key)
+  return PartitionReader(config, name, partition)
 
 
-def measured_tasks(config: HeavyRankerConfig, partition: DataConfig) -> list[str]:
-  """Returns the tasks a partition measures: its `evaluation_tasks`, else all of the model's."""
-  return list(partition.evaluation_tasks or config.model.tasks)
+def _predictions(ranker: keras.Model, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  # Keras warns of features that the model does not take, such as the user's id.
+  outputs = ranker({name: features[name] for name in ranker.input_names})
+  return {name: outputs[name] for name in PREDICTIONS}
 
 
-def _collect(
-  config: HeavyRankerConfig, ranker: keras.Model, pipeline: InputPipeline, name: str
-) -> dict:
-  """Reads a partition and returns probabilities [n, tasks], labels and weights [n] by task."""
-  num_steps = config.training.num_eval_steps
-  dataset = pipeline.dataset if num_steps < 0 else pipeline.dataset.take(num_steps)
-  predict = tf.function(
-    lambda features: ranker(features)["calibrated_probabilities"], autograph=False
-  )
-  parts = []
-  total = num_steps if num_steps >= 0 else None
-  with pipeline.explained(), progress_bar(total, f"evaluating {name}", unit="batch") as bar:
-    for features, labels, weights in dataset:
-      parts.append((predict(features).numpy(), _to_numpy(labels), _to_numpy(weights)))
-      bar.update(1)
-  skipped = pipeline.skipped.summary() if pipeline.skipped is not None else None
-  if skipped is not None and not parts:
-    raise pipeline.skipped.nothing_left()
-  if skipped is not None:
-    print(skipped)
-  if not parts:
-    raise DataError(
-      f"validation_data.{name}: nothing was read, allowed: at least one record in its files"
-    )
-  probabilities, labels, weights = zip(*parts)
+def _score_section(config: HeavyRankerConfig) -> dict[str, Any]:
+  tasks, section = list(config.model.tasks), config.score
+  groups = [[task for task in group if task in tasks] for group in section.only_largest_of]
   return {
-    "probabilities": np.concatenate(probabilities),
-    "labels": {task: np.concatenate([part[task] for part in labels]) for task in labels[0]},
-    "weights": {task: np.concatenate([part[task] for part in weights]) for task in weights[0]},
+    "weights": {task: section.weight_of(task) for task in tasks},
+    "only_largest_of": [group for group in groups if group],
+    "negative_squash_epsilon": section.negative_squash_epsilon,
   }
-
-
-def _to_numpy(columns: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-  return {task: column.numpy() for task, column in columns.items()}
-
-
-def _write(results: Metrics, path: str) -> None:
-  """Writes JSON in one step; NaN, which JSON lacks, becomes null."""
-  plain = {
-    partition: {
-      task: {name: value if math.isfinite(value) else None for name, value in values.items()}
-      for task, values in tasks.items()
-    }
-    for partition, tasks in results.items()
-  }
-  tf.io.gfile.makedirs(os.path.dirname(path))
-  with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-    file.write(json.dumps(plain, indent=2) + "\n")
-  tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)

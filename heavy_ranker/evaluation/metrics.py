@@ -13,7 +13,8 @@ from typing import Callable
 
 import numpy as np
 
-EPSILON = 1e-7
+from heavy_ranker.evaluation import prediction_groups
+from heavy_ranker.evaluation.prediction_groups import EPSILON
 
 _NAN = float("nan")
 
@@ -106,11 +107,7 @@ def auroc(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
   probabilities, labels, weights = _checked(probabilities, labels, weights)
   if not _has_both_classes(labels, weights):
     return _NAN
-  positive, negative = _weights_by_probability(probabilities, labels, weights)
-  negative_up_to = np.cumsum(negative)
-  wins = np.dot(positive, negative_up_to - negative / 2)
-  # Rounding can carry a perfect order just past 1.
-  return min(1.0, float(wins / positive.sum() / negative_up_to[-1]))
+  return prediction_groups.auroc(*_weights_by_probability(probabilities, labels, weights))
 
 
 def average_precision(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
@@ -134,13 +131,8 @@ def average_precision(probabilities: np.ndarray, labels: np.ndarray, weights: np
   probabilities, labels, weights = _checked(probabilities, labels, weights)
   if not _has_both_classes(labels, weights):
     return _NAN
-  positive, negative = _weights_by_probability(probabilities, labels, weights)
-  weighty = positive + negative > 0
-  positive, negative = positive[weighty][::-1], negative[weighty][::-1]
-  true_positives, false_positives = np.cumsum(positive), np.cumsum(negative)
-  precision = true_positives / (true_positives + false_positives)
-  # Rounding can carry a perfect order just past 1.
-  return min(1.0, float(np.dot(precision, positive) / true_positives[-1]))
+  groups = _weights_by_probability(probabilities, labels, weights)
+  return prediction_groups.average_precision(*groups)
 
 
 def click_through_rate(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:

@@ -13,6 +13,11 @@ from heavy_ranker.evaluation.report_page import Section, page
 from tfrecords.errors import StorageError, reason
 
 
+def report_path(save_dir: str) -> str:
+  """Returns where a run's report lies."""
+  return os.path.join(save_dir, "evaluation", "report.html")
+
+
 def write_report(save_dir: str, step: Optional[int] = None) -> str:
   """Writes `evaluation/report.html` from the evaluations that lie beside it.
 
@@ -31,7 +36,7 @@ def write_report(save_dir: str, step: Optional[int] = None) -> str:
   """
   evaluations = read_evaluations(save_dir, step)
   run = os.path.basename(save_dir.rstrip("/")) or save_dir
-  path = os.path.join(save_dir, "evaluation", "report.html")
+  path = report_path(save_dir)
   _write(path, _report(evaluations, run))
   return path
 

@@ -1,34 +1,78 @@
 """An evaluation as a table for the terminal."""
 
 import math
-from collections.abc import Mapping
+from typing import Any
 
 from tabulate import tabulate
 
 # metric -> heading and format
 _COLUMNS = {
-  "examples": ("examples", "{:.0f}"),
   "positives": ("positives", "{:.0f}"),
-  "relative_cross_entropy": ("RCE %", "{:.3f}"),
-  "normalized_relative_cross_entropy": ("NRCE %", "{:.3f}"),
-  "auroc": ("AUROC", "{:.4f}"),
-  "average_precision": ("PR-AUC", "{:.4f}"),
   "click_through_rate": ("CTR", "{:.3g}"),
-  "predicted_click_through_rate": ("PCTR", "{:.3g}"),
+  "predicted_to_actual_ratio": ("PCTR/CTR", "{:.3f}"),
+  "relative_cross_entropy": ("RCE %", "{:.2f}"),
+  "normalized_relative_cross_entropy": ("NRCE %", "{:.2f}"),
+  "auroc": ("AUROC", "{:.4f}"),
+  "grouped_auc": ("GAUC", "{:.4f}"),
+  "average_precision": ("PR-AUC", "{:.4f}"),
 }
+_WITH_INTERVAL = ("relative_cross_entropy", "auroc", "grouped_auc", "average_precision")
 
 
-def format_metrics(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-  """Returns a table with a row a task for each partition; "-" where a metric is not defined."""
-  tables = []
-  for partition, tasks in results.items():
-    rows = [
-      [_short(task), *(_cell(values[name], style) for name, (_, style) in _COLUMNS.items())]
-      for task, values in tasks.items()
-    ]
-    headings = [partition, *(heading for heading, _ in _COLUMNS.values())]
-    tables.append(tabulate(rows, headings, disable_numparse=True, stralign="right"))
-  return "\n\n".join(tables)
+def format_result(result: dict[str, Any]) -> str:
+  """Returns a table with a row a task for each partition; "-" where a metric is not defined.
+
+  Args:
+    result: an evaluation's result, see `heavy_ranker.evaluation.results_file`; undefined values are
+      NaN. "±" is half the width of the confidence interval.
+  """
+  return "\n\n".join(
+    "\n".join([_heading(name, partition), "", _table(partition), *_notes(partition)])
+    for name, partition in result["partitions"].items()
+  )
+
+
+def _heading(name: str, partition: dict[str, Any]) -> str:
+  about = "" if partition["exact"] else "about "
+  users = "" if partition["users"] is None else f" of {about}{partition['users']} users"
+  part = "" if partition["complete"] else " (training.num_eval_steps ends it early)"
+  intervals = partition["ranking_confidence"]
+  ranking = [
+    f"{metric} {_cell(value, '{:.4f}')}{_half_width(intervals.get(metric), '{:.4f}')}"
+    for metric, value in partition["ranking"].items()
+    if math.isfinite(value)
+  ]
+  return ", ".join([f"{name}: {partition['examples']} examples{users}{part}", *ranking])
+
+
+def _table(partition: dict[str, Any]) -> str:
+  tasks = partition["tasks"]
+  listed = {name for content in tasks.values() for name in content["metrics"]}
+  if partition["users"] is None:
+    listed.discard("grouped_auc")
+  columns = [name for name in _COLUMNS if name in listed]
+  rows = [
+    [_short(task), *(_metric(content, name) for name in columns)] for task, content in tasks.items()
+  ]
+  headings = ["task", *(_COLUMNS[name][0] for name in columns)]
+  alignment = ["left", *["right"] * len(columns)]
+  return tabulate(rows, headings, disable_numparse=True, colalign=alignment)
+
+
+def _metric(content: dict[str, Any], name: str) -> str:
+  style = _COLUMNS[name][1]
+  text = _cell(content["metrics"].get(name, float("nan")), style)
+  if name not in _WITH_INTERVAL:
+    return text
+  return text + _half_width(content["confidence"].get(name), style)
+
+
+def _half_width(interval: Any, style: str) -> str:
+  return "" if interval is None else f" ± {style.format((interval[1] - interval[0]) / 2)}"
+
+
+def _notes(partition: dict[str, Any]) -> list[str]:
+  return [f"note: {note}" for note in partition["notes"]]
 
 
 def _short(task: str) -> str:

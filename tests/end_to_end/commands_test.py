@@ -52,7 +52,7 @@ def test_train_resume_evaluate_export(folder):
   [
     ("training.num_train_stepz=3", 2, "did you mean 'num_train_steps'"),
     ("train_data.global_batch_size=many", 2, "train_data.global_batch_size: found 'many' (str)"),
-    ("train_data.cache=true", 2, "not supported yet: train_data.cache"),
+    ("which_metrics=[rce]", 2, "which_metrics: found 'rce', an unknown metric"),
     ("train_data.inputs=nowhere/*.gz", 3, "no file matches"),
     ("train_data.global_batch_size=5000", 3, "allowed: at most 120"),
     ("training.save_dir=small.yaml/run", 4, "training.save_dir"),
@@ -71,6 +71,13 @@ def test_what_cannot_work_is_one_message_and_an_exit_code(folder, override, exit
   assert words in done.stderr
   assert done.stderr.startswith("error: ")
   assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--follow", "--checkpoint=x"], ["--again"]])
+def test_flags_of_evaluate_that_contradict_each_other_are_refused(folder, flags):
+  done = run("heavy_ranker.evaluate", "--config_path=small.yaml", *flags, cwd=folder)
+  assert done.returncode == 2
+  assert done.stderr.startswith(f"error: {flags[-1].split('=')[0]}: found")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "export"])

@@ -9,7 +9,7 @@ from heavy_ranker import build_model
 from heavy_ranker.features import EMBEDDINGS, input_names
 from heavy_ranker.layers.tower import tower_name
 from tests.heavy_ranker import example_config, layer_helpers, numpy_twins
-from tfrecords.errors import ConfigError, NotSupportedError
+from tfrecords.errors import ConfigError
 
 SHARING = ("share_all", "share_none", "share_partial")
 OUTPUTS = {"logits", "probabilities", "calibrated_probabilities", "score"}
@@ -170,14 +170,6 @@ def test_a_missing_input_is_named(name):
   widths = {key: x for key, x in example_config.WIDTHS.items() if key != name}
   with pytest.raises(ConfigError, match=rf"the input '{name}' is needed and missing; found: .*emb"):
     build_model(example_config.build_config(), widths)
-
-
-def test_lists_everything_that_is_not_supported_yet():
-  stratifiers = [{"name": "new", "index": 1, "value": 1}]
-  config = example_config.build_config([("model", "stratifiers", stratifiers)])
-  with pytest.raises(NotSupportedError) as error:
-    build_model(config, example_config.WIDTHS)
-  assert str(error.value).splitlines() == ["not supported yet: model.stratifiers"]
 
 
 def test_non_finite_inputs_give_finite_outputs_and_gradients():

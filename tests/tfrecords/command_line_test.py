@@ -65,7 +65,6 @@ def test_defaults(run):
   "error, code",
   [
     (errors.ConfigError, 2),
-    (errors.NotSupportedError, 2),
     (errors.DataError, 3),
     (errors.StorageError, 4),
     (errors.CheckpointError, 5),

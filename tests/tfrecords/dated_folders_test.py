@@ -6,7 +6,7 @@ from tests.tfrecords import record_files
 from tests.tfrecords.record_files import flat_author_ids, record
 from tfrecords import dated_folders
 from tfrecords.config.data import DataConfig, ExplicitDateInputs
-from tfrecords.config.strict_model import require_supported, validate
+from tfrecords.config.strict_model import validate
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.generator import generate
 from tfrecords.input_pipeline import InputPipeline
@@ -181,7 +181,6 @@ def test_an_unset_variable(tmp_path):
 def test_random_records_need_a_glob(tmp_path):
   section = {"data_root": str(tmp_path), "end_date": "2023/03/01", "days": 1}
   config = record_files.data_config(tmp_path, inputs=None, explicit_date_inputs=section)
-  require_supported(config, "train_data")
   with pytest.raises(ConfigError, match="train_data.inputs: found no glob of files"):
     generate(config, 4)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 import pydantic
 from pydantic_core import PydanticCustomError
 
-from tfrecords.errors import ConfigError, NotSupportedError
+from tfrecords.errors import ConfigError
 
 
 class StrictModel(pydantic.BaseModel):
@@ -20,7 +20,6 @@ class StrictModel(pydantic.BaseModel):
   Attributes:
     exactly_one_of: groups of keys of which exactly one has to be given.
     at_most_one_of: groups of keys of which no two may be given.
-    not_supported_yet: keys that are parsed and checked, but have no code behind them yet.
   """
 
   model_config = pydantic.ConfigDict(
@@ -29,7 +28,6 @@ class StrictModel(pydantic.BaseModel):
 
   exactly_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
   at_most_one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
-  not_supported_yet: ClassVar[tuple[str, ...]] = ()
 
   @pydantic.model_validator(mode="before")
   @classmethod
@@ -159,34 +157,3 @@ def _describe_one(problem: Mapping[str, Any]) -> str:
 def inconsistent(message: str) -> PydanticCustomError:
   """Returns the error a section's own validator raises when its keys contradict each other."""
   return PydanticCustomError("inconsistent", "{message}", {"message": message})
-
-
-def require_supported(section: StrictModel, path: str) -> None:
-  """Refuses options that are declared, but have no code behind them yet.
-
-  Args:
-    section: the section about to be used; its sub-sections are checked too.
-    path: the section's full path in the configuration, for the message.
-
-  Raises:
-    NotSupportedError: says "not supported yet" with the full path of every such key in use.
-  """
-  found = list(_unsupported(section, path))
-  if found:
-    raise NotSupportedError("\n".join(f"not supported yet: {key}" for key in found))
-
-
-def _unsupported(value: Any, path: str) -> Iterable[str]:
-  if isinstance(value, StrictModel):
-    for key, field in type(value).model_fields.items():
-      child, child_path = getattr(value, key), f"{path}.{key}" if path else key
-      if key in value.not_supported_yet and child != field.get_default(call_default_factory=True):
-        yield child_path
-      else:
-        yield from _unsupported(child, child_path)
-  elif isinstance(value, Mapping):
-    for key, child in value.items():
-      yield from _unsupported(child, f"{path}.{key}")
-  elif isinstance(value, (list, tuple)):
-    for index, child in enumerate(value):
-      yield from _unsupported(child, f"{path}.{index}")

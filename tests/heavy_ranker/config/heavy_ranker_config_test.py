@@ -13,8 +13,8 @@ from heavy_ranker import HeavyRankerConfig, load_config
 from tests.heavy_ranker import example_config
 from tests.heavy_ranker.golden_numbers import FOLDER as GOLDEN
 from tfrecords.config import yaml_file
-from tfrecords.config.strict_model import require_supported, validate
-from tfrecords.errors import ConfigError, NotSupportedError
+from tfrecords.config.strict_model import validate
+from tfrecords.errors import ConfigError
 
 LIKES, REPLIES = "likes", "area.replies"
 MLP = {
@@ -264,7 +264,7 @@ EVERY_KEY = [
         }
       },
     },
-    "which_metrics": ["rce"],
+    "which_metrics": ["auroc"],
   },
   {
     "optimizer": {
@@ -846,6 +846,15 @@ SHAPES = [
     "found 5, allowed: more than num_ramp_steps (5)",
   ),
   ({"score": {"weights": {REPLIES: 4}}}, "score.weights", "found 3.0, 4.0"),
+  ({"which_metrics": ["aucroc"]}, "which_metrics", "unknown metric, did you mean 'auroc'?"),
+  ({"which_metrics": []}, "which_metrics", "found no name"),
+  ({"evaluation": {"bootstrap_samples": 9}}, "evaluation.bootstrap_samples", "0 (no conf"),
+  ({"evaluation": {"ranking_cutoffs": [3, 3]}}, "evaluation.ranking_cutoffs", "each number once"),
+  (
+    {"model": {"stratifiers": [{"name": "a", "index": 0, "value": v} for v in (1, 2)]}},
+    "model.stratifiers",
+    "found two named 'a'",
+  ),
   (
     {"score": {"only_largest_of": [[LIKES], [LIKES]]}},
     "score.only_largest_of",
@@ -881,27 +890,6 @@ def test_no_task_at_all_is_refused():
   mapping["model"]["tasks"] = {}
   with pytest.raises(ConfigError, match="found no task, allowed: at least one"):
     example_config.parse(mapping)
-
-
-def test_everything_that_is_declared_only_is_listed():
-  data = {"explicit_date_inputs": None, "preprocess": {"downcast": {}}}
-  config = parse(
-    {
-      "training": {"initial_checkpoint_dir": "x"},
-      "train_data": {**data, "seg_dense_schema": {"mask_mantissa_features": {"a": 1}}},
-      "model": {"tasks": {REPLIES: {"mlp_config": None, "dcn_config": CROSS_NET}}},
-      "which_metrics": ["rce"],
-    }
-  )
-  with pytest.raises(NotSupportedError) as error:
-    require_supported(config, "")
-  listed = set(str(error.value).splitlines())
-  assert listed >= {f"not supported yet: {path}" for path in config.not_supported_yet}
-
-
-def test_defaults_of_what_is_declared_only_are_no_use_of_it():
-  changes = {"train_data": {"cache": False, "dataset_service_compression": "AUTO"}}
-  require_supported(parse(changes), "")
 
 
 # Overrides.

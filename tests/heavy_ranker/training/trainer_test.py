@@ -14,7 +14,7 @@ from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from tests.heavy_ranker.small_run import TASKS, small_config, write_config, write_records
 from tfrecords import paths
-from tfrecords.errors import CheckpointError, ConfigError, DataError, StorageError, TrainingError
+from tfrecords.errors import CheckpointError, DataError, StorageError, TrainingError
 
 BAZEL_SIZE = "large"
 
@@ -249,11 +249,6 @@ def test_data_that_ends_before_the_last_step_is_named(tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
   with pytest.raises(DataError, match="global_batch_size: found 121, allowed: at most 120"):
     train(small_config(tmp_path, "train_data.global_batch_size=121"))
-
-
-def test_an_option_without_code_is_refused_by_its_full_key(tmp_path):
-  with pytest.raises(ConfigError, match="not supported yet: which_metrics"):
-    train(small_config(tmp_path, "which_metrics=[rce]"))
 
 
 _ON_A_FULL_DISK = """

@@ -1,0 +1,66 @@
+"""The `evaluation` section, and the names `which_metrics` takes."""
+
+import pydantic
+
+from tfrecords.config.strict_model import StrictModel, inconsistent
+
+# docs/evaluation.md defines them.
+TASK_METRICS = (
+  "relative_cross_entropy",
+  "normalized_relative_cross_entropy",
+  "log_loss",
+  "auroc",
+  "average_precision",
+  "grouped_auc",
+  "click_through_rate",
+  "predicted_click_through_rate",
+  "predicted_to_actual_ratio",
+  "expected_calibration_error",
+  "examples",
+  "positives",
+)
+# Of the score, each at every cutoff of `ranking_cutoffs`.
+RANKING_METRICS = ("ndcg", "map")
+METRIC_NAMES = (*TASK_METRICS, *RANKING_METRICS)
+PER_USER_METRICS = ("grouped_auc", *RANKING_METRICS)
+
+_FEWEST_SAMPLES = 10
+
+
+class EvaluationConfig(StrictModel):
+  """How checkpoints are measured.
+
+  Attributes:
+    user_feature: the feature, by its name inside the model, whose value says which user an
+      example belongs to; an integer or a string, one value an example. Metrics a user need it.
+    ranking_cutoffs: how many of a user's best-scored examples NDCG and MAP look at.
+    bootstrap_samples: resamples behind the confidence intervals; 0 leaves the intervals out.
+    confidence_level: the share of resamples inside an interval.
+    seed: seed of the resamples.
+    max_examples_in_memory: up to so many examples of a partition every metric is exact; beyond,
+      what needs the order of the examples comes from histograms and from a sample of the users.
+    calibration_bins: bins of equal weight that reliability and calibration error are taken over.
+  """
+
+  user_feature: str = "meta__user_id"
+  ranking_cutoffs: list[pydantic.PositiveInt] = pydantic.Field(
+    default_factory=lambda: [10], min_length=1
+  )
+  bootstrap_samples: pydantic.NonNegativeInt = 100
+  confidence_level: float = pydantic.Field(default=0.95, gt=0.0, lt=1.0)
+  seed: pydantic.NonNegativeInt = 0
+  max_examples_in_memory: pydantic.PositiveInt = 4_000_000
+  calibration_bins: pydantic.PositiveInt = 20
+
+  @pydantic.model_validator(mode="after")
+  def _check(self) -> "EvaluationConfig":
+    if len(set(self.ranking_cutoffs)) < len(self.ranking_cutoffs):
+      raise inconsistent(
+        f"ranking_cutoffs: found {self.ranking_cutoffs}, allowed: each number once"
+      )
+    if 0 < self.bootstrap_samples < _FEWEST_SAMPLES:
+      raise inconsistent(
+        f"bootstrap_samples: found {self.bootstrap_samples}, allowed: 0 (no confidence intervals) "
+        f"or at least {_FEWEST_SAMPLES}"
+      )
+    return self

@@ -1,0 +1,65 @@
+"""`evaluation/step-N.json`: the result of one evaluation; docs/evaluation.md describes it."""
+
+import json
+import math
+import os
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from tfrecords.errors import DataError, StorageError, reason
+
+FORMAT_VERSION = 1
+
+
+def results_path(save_dir: str, step: int) -> str:
+  """Returns where an evaluation's result lies."""
+  return os.path.join(save_dir, "evaluation", f"step-{step}.json")
+
+
+def write_result(result: dict[str, Any], path: str) -> None:
+  """Writes a result in one step; what is not finite, which JSON lacks, becomes null.
+
+  Raises:
+    StorageError: it cannot be written.
+  """
+  text = json.dumps(_plain(result), indent=1, allow_nan=False) + "\n"
+  try:
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
+      file.write(text)
+    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+  except (tf.errors.OpError, OSError) as error:
+    raise StorageError(
+      f"{path}: the evaluation's result cannot be written: {reason(error)}. Free space there, or "
+      "make it writable, and evaluate again"
+    ) from None
+
+
+def read_result(path: str) -> dict[str, Any]:
+  """Returns a result as it was written.
+
+  Raises:
+    DataError: it cannot be read, or is of another format.
+  """
+  try:
+    with tf.io.gfile.GFile(path, "r") as file:
+      content = json.loads(file.read())
+  except (tf.errors.OpError, ValueError) as error:
+    raise DataError(f"{path}: cannot be read: {reason(error)}; evaluate again") from None
+  version: Optional[int] = content.get("format_version") if isinstance(content, dict) else None
+  if version != FORMAT_VERSION:
+    raise DataError(
+      f"{path}: found format_version {version}, allowed: {FORMAT_VERSION}; evaluate again"
+    )
+  return content
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {name: _plain(each) for name, each in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_plain(each) for each in value]
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
