@@ -61,20 +61,16 @@ class PartitionResult:
 
   def _tasks(self) -> dict[str, dict[str, Any]]:
     names = self._subject.tasks
-    measurements = [
-      self._meter.everything.measure(task, self._exact_keys(task)) for task in range(len(names))
-    ]
     aurocs = [self._users.aurocs(task) for task in range(len(names))]
-    values = [
-      self._chosen({**measurement.values, _GROUPED_AUC: weighted_mean(*by_user)})
-      for measurement, by_user in zip(measurements, aurocs)
-    ]
+    # One after the other: a task's distinct predictions take more memory than its examples.
+    contents = [self._task(task, weighted_mean(*aurocs[task])) for task in range(len(names))]
+    values = [content["metrics"] for content in contents]
     intervals = self._confidence.of_tasks(values)
     grouped = self._grouped_intervals(values, aurocs)
     shares = dict(zip(self._subject.model_tasks, self._meter.score_share.shares()))
     return {
       name: {
-        **self._task(task, measurements[task], values[task]),
+        **contents[task],
         "confidence": {**intervals[task], **grouped[task]},
         "score_share": shares[name],
       }
@@ -102,9 +98,9 @@ class PartitionResult:
       for of_task, (column, impressions) in zip(values, aurocs)
     ]
 
-  def _task(
-    self, task: int, measurement: TaskMeasurement, values: dict[str, float]
-  ) -> dict[str, Any]:
+  def _task(self, task: int, grouped_auc: float) -> dict[str, Any]:
+    measurement = self._meter.everything.measure(task, self._exact_keys(task))
+    values = self._chosen({**measurement.values, _GROUPED_AUC: grouped_auc})
     groups, subject = measurement.groups, self._subject
     reliabilities = {"calibrated": _points(measurement.reliability)}
     ratio = subject.calibration_ratios[task] if subject.calibration_ratios else 1.0
