@@ -52,7 +52,7 @@ def is_readable(checkpoint: str) -> bool:
   """Tells whether a checkpoint is there whole: its index is written last, and ends in a footer."""
   try:
     tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-  except (tf.errors.OpError, ValueError):
+  except (tf.errors.OpError, ValueError, IndexError):
     return False
   return True
 

@@ -16,7 +16,8 @@ from heavy_ranker.calibration.fitting import fit_curve
 from heavy_ranker.calibration.sampling import sampling_offsets, sampling_ratios
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.evaluation.evaluator import measured_tasks, open_partition
+from heavy_ranker.config_check import check_config
+from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
 from tfrecords import paths
 from tfrecords.config.strict_model import did_you_mean
@@ -66,11 +67,15 @@ def calibrate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Ca
   Raises:
     UserError: configuration, data or checkpoint cannot be used.
   """
+  check_config(config)
   name = held_out_partition(config)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   found = require_checkpoint(save_dir, checkpoint)
-  pipeline = open_partition(config, name, config.validation_data[name])
-  examples = _predict(config, found, pipeline, name)
+  partition = config.validation_data[name]
+  measured = list(partition.evaluation_tasks or config.model.tasks)
+  inputs = input_names(config, schema_widths(config))
+  pipeline = InputPipeline(partition, "evaluate", inputs, measured, f"validation_data.{name}")
+  examples = _predict(config, found, pipeline, measured)
   tasks = list(config.model.tasks)
   section = config.calibration
   curves = {}
@@ -111,10 +116,9 @@ def held_out_partition(config: HeavyRankerConfig) -> str:
 
 
 def _predict(
-  config: HeavyRankerConfig, checkpoint: str, pipeline: InputPipeline, name: str
+  config: HeavyRankerConfig, checkpoint: str, pipeline: InputPipeline, measured: list[str]
 ) -> dict[str, HeldOutTask]:
   tasks = list(config.model.tasks)
-  measured = measured_tasks(config, config.validation_data[name])
   ranker = build_model(config, weights_follow=True)
   restore_weights(ranker, checkpoint)
   predict = tf.function(lambda features: ranker(features)["logits"], autograph=False)
@@ -123,13 +127,13 @@ def _predict(
   dataset = pipeline.dataset if num_steps < 0 else pipeline.dataset.take(num_steps)
   parts = []
   total = num_steps if num_steps >= 0 else None
-  with pipeline.explained(), progress_bar(total, f"calibrating on {name}", unit="batch") as bar:
+  with pipeline.explained(), progress_bar(total, "calibrating", unit="batch") as bar:
     for features, labels, weights in dataset:
       columns = [[of[task].numpy() for task in measured] for of in (labels, weights)]
       parts.append((predict(features).numpy() + offsets, *map(np.stack, columns)))
       bar.update(1)
   if not parts:
-    raise DataError(f"validation_data.{name}: nothing was read, allowed: at least one batch")
+    raise DataError("calibration: the partition holds no record, allowed: at least one")
   logits, labels, weights = zip(*parts)
   logits = np.concatenate(logits)
   labels, weights = np.concatenate(labels, axis=1), np.concatenate(weights, axis=1)

@@ -59,20 +59,16 @@ class PartitionResult:
 
   def _tasks(self) -> dict[str, dict[str, Any]]:
     names = self._subject.tasks
-    measurements = [
-      self._meter.everything.measure(task, self._exact_keys(task)) for task in range(len(names))
-    ]
     aurocs = [self._users.aurocs(task) for task in range(len(names))]
-    values = [
-      self._chosen({**measurement.values, _GROUPED_AUC: weighted_mean(*by_user)})
-      for measurement, by_user in zip(measurements, aurocs)
-    ]
+    # One after the other: a task's distinct predictions take more memory than its examples.
+    contents = [self._task(task, weighted_mean(*aurocs[task])) for task in range(len(names))]
+    values = [content["metrics"] for content in contents]
     intervals = self._confidence.of_tasks(values)
     grouped = self._grouped_intervals(values, aurocs)
     shares = dict(zip(self._subject.model_tasks, self._meter.score_share.shares()))
     return {
       name: {
-        **self._task(task, measurements[task], values[task]),
+        **contents[task],
         "confidence": {**intervals[task], **grouped[task]},
         "score_share": shares[name],
       }
@@ -100,9 +96,9 @@ class PartitionResult:
       for of_task, (column, impressions) in zip(values, aurocs)
     ]
 
-  def _task(
-    self, task: int, measurement: TaskMeasurement, values: dict[str, float]
-  ) -> dict[str, Any]:
+  def _task(self, task: int, grouped_auc: float) -> dict[str, Any]:
+    measurement = self._meter.everything.measure(task, self._exact_keys(task))
+    values = self._chosen({**measurement.values, _GROUPED_AUC: grouped_auc})
     groups = measurement.groups
     reliabilities = {"calibrated": _points(measurement.reliability)}
     if self._meter.uncalibrated is not None:
