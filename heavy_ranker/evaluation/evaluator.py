@@ -149,7 +149,7 @@ def open_partition(config: HeavyRankerConfig, name: str, partition: DataConfig) 
 
 def _predictions(ranker: keras.Model, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
   # Keras warns of features that the model does not take, such as the user's id.
-  outputs = ranker({name: features[name] for name in ranker.input_names})
+  outputs = ranker({name: features[name] for name in ranker.input})
   return {name: outputs[name] for name in PREDICTIONS}
 
 

@@ -205,7 +205,7 @@ def test_an_hour_that_is_none(end):
   assert "allowed: YYYY/MM/DD/HH\n" in message
 
 
-@pytest.mark.parametrize("days", [10**6, 10**12, 10**400])
+@pytest.mark.parametrize("days", [10**6, 10**12])
 def test_more_days_than_there_were(days):
   section = {"data_root": "x", "end_date": "2023/03/01", "days": days}
   with pytest.raises(ConfigError, match=r"days: found 1000\d+, allowed: as many as"):

@@ -42,7 +42,7 @@ def predictions(config, folder):
   restore_weights(ranker, latest_checkpoint(str(folder / "run")))
   parts = []
   for features, labels, weights in make_dataset(config.validation_data["validation"], "evaluate"):
-    outputs = ranker({name: features[name] for name in ranker.input_names})
+    outputs = ranker({name: features[name] for name in ranker.input})
     stacked = [np.stack([part[task] for task in TASKS], axis=1) for part in (labels, weights)]
     parts.append((outputs["probabilities"].numpy(), outputs["score"].numpy(), *stacked))
   return [np.concatenate(part) for part in zip(*parts)]
@@ -205,17 +205,17 @@ def test_bad_data_is_counted_and_nothing_else_is_an_error(folder, tmp_path, caps
   (tmp_path / "part-0.gz").write_bytes(content[:-500])
   section = f"validation_data.validation.inputs={tmp_path}/*.gz"
   ignore = "validation_data.validation.ignore_data_errors=true"
-  evaluate(small_config(folder, section, ignore))
+  evaluate(user_config(folder, section, ignore))
   assert "0 bad record(s) left out, and 1 file(s)" in capsys.readouterr().out
   with tf.io.TFRecordWriter(str(tmp_path / "part-0.gz"), "GZIP") as writer:
     writer.write(b"no example")
   with pytest.raises(DataError, match="nothing that can be used was found. .* 1 bad record"):
-    evaluate(small_config(folder, section, ignore))
+    evaluate(user_config(folder, section, ignore))
 
 
 def test_reading_nothing_is_an_error(folder):
   with pytest.raises(ConfigError, match="training.num_eval_steps: found 0, allowed: at least 1"):
-    evaluate(small_config(folder, "training.num_eval_steps=0"))
+    evaluate(user_config(folder, "training.num_eval_steps=0"))
 
 
 def test_without_a_partition_there_is_nothing_to_measure(folder):

@@ -1,5 +1,7 @@
 """Tests of `heavy_ranker.evaluation.partition_reader` with a model made up."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,22 +20,24 @@ def folder(tmp_path_factory):
   return path
 
 
-def open_reader(folder, *overrides, probability=0.25, score=1.0):
-  def predict(features):
-    size = len(features["continuous"])
-    return {
-      "calibrated_probabilities": tf.fill([size, 3], probability),
-      "score": tf.fill([size], score),
-    }
-
+def open_reader(folder, *overrides):
   config = user_config(folder, *overrides)
-  return PartitionReader(config, "validation", config.validation_data["validation"], predict)
+  return PartitionReader(config, "validation", config.validation_data["validation"])
+
+
+def predict(features, probability=0.25, score=1.0):
+  size = len(features["continuous"])
+  return {
+    "probabilities": tf.fill([size, 3], 0.5),
+    "calibrated_probabilities": tf.fill([size, 3], probability),
+    "score": tf.fill([size], score),
+  }
 
 
 def test_every_record_is_read_once_and_told_of(folder, capsys):
   reader = open_reader(folder, "training.eval_log_every_n=3")
   for _ in range(2):
-    meter = reader.read("step-1")
+    meter = reader.read(predict, "step-1")
     meter.flush()
     assert (meter.batches, meter.everything.examples, len(meter.store)) == (8, 120, 120)
     assert reader.is_complete
@@ -44,19 +48,19 @@ def test_every_record_is_read_once_and_told_of(folder, capsys):
 
 def test_only_so_many_batches_as_are_asked_for_are_taken(folder):
   reader = open_reader(folder, "training.num_eval_steps=7")
-  meter = reader.read("step-1")
+  meter = reader.read(predict, "step-1")
   assert (meter.batches, reader.is_complete) == (7, False)
 
 
 @pytest.mark.parametrize("bad", [{"probability": np.nan}, {"score": np.inf}])
 def test_predictions_that_are_not_finite_name_checkpoint_and_partition(folder, bad):
   with pytest.raises(CheckpointError, match=r"^step-1: .*\.validation is not finite"):
-    open_reader(folder, **bad).read("step-1")
+    open_reader(folder).read(functools.partial(predict, **bad), "step-1")
 
 
 def test_each_class_weighs_as_its_sampling_rate_says(folder):
   task = "validation_data.validation.tasks.recap.engagement.is_favorited"
   rates = [f"{task}.neg_downsampling_rate=0.001", f"{task}.pos_downsampling_rate=0.8"]
-  meter = open_reader(folder, *rates).read("step-1")
+  meter = open_reader(folder, *rates).read(predict, "step-1")
   assert meter.subject.class_weights[0] == pytest.approx((1000, 1.25))
   assert meter.subject.class_weights[1] == (1, 1)
