@@ -55,8 +55,10 @@ class PiecewiseConstant(StrictModel):
         f"learning_rate_values: found {len(values)} values, allowed: {len(boundaries) + 1}, "
         "one more than there are boundaries"
       )
-    if sorted(set(boundaries)) != boundaries:
-      raise inconsistent(f"learning_rate_boundaries: found {boundaries}, allowed: increasing steps")
+    if sorted(boundaries) != boundaries:
+      raise inconsistent(
+        f"learning_rate_boundaries: found {boundaries}, allowed: steps that do not fall"
+      )
     return self
 
 

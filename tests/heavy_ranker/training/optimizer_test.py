@@ -106,7 +106,7 @@ def test_large_tables_are_a_group_and_small_ones_the_backbones():
   assert {"small_embedding.tags/embeddings:0", "position_debias/positions/embeddings:0"} <= names
   section = config.model.large_embeddings
   assert list(learning_rate_configs(config.optimizer, TASKS, section)) == list(groups)
-  optimizer = make_optimizer(config.optimizer, model, TASKS, section)
+  optimizer = make_optimizer(config.optimizer, model, TASKS, large_embeddings=section)
   variables = model.trainable_variables
   for expected in (0.5, 2.5):
     optimizer.apply_gradients([(tf.ones_like(variable), variable) for variable in variables])
