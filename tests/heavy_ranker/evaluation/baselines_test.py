@@ -136,7 +136,7 @@ def test_it_is_trained_once_resumed_and_trained_again_when_the_configuration_cha
   assert "training: steps 5 to 6" in capsys.readouterr().out
   assert len(checkpoints_of(str(folder))) == 1
   # Neither what is measured nor what is scored makes another baseline.
-  config = run(LINEAR, "training.num_eval_steps=-1", f"score.weights.{TASKS[0]}=2")
+  config = run(LINEAR, "training.num_eval_steps=-1", f'score.weights."{TASKS[0]}"=2')
   again = tasks_of(Evaluator(config).run())
   assert "training" not in capsys.readouterr().out
   assert again[TASKS[0]]["baselines"] == first[TASKS[0]]["baselines"]
