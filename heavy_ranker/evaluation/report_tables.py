@@ -195,14 +195,15 @@ def baselines(evaluation: Evaluation, names: Names) -> str:
   headings = [Heading("task"), *(_baseline_heading(*pair) for pair in pairs)]
   if has_share:
     meaning = "The model's RCE as a share of the best possible one"
-    headings.append(Heading("share of achievable RCE", meaning))
+    headings.insert(1, Heading("share of achievable RCE", meaning))
   groups = {}
   for partition, content in evaluation.partitions.items():
     rows = []
     for task, result in content.tasks.items():
       cells = [_comparison(result, *pair, footnotes) for pair in pairs]
       if has_share:
-        cells.append(number(result.achievable_rce_share, ".1%", footnotes, "the best is unknown"))
+        share = result.achievable_rce_share
+        cells.insert(0, number(share, ".1%", footnotes, "the best is unknown"))
       rows.append([Cell(names.html(task)), *cells])
     groups[partition] = rows
   return table(headings, groups, footnotes)

@@ -12,7 +12,7 @@ from tfrecords import paths
 BAZEL_SIZE = "large"
 BAZEL_DATA = ["//configs:all"]
 _FEWEST_POSITIVES = 1000
-_SMALLEST_SHARE = 0.5
+_SMALLEST_SHARE = 0.9
 
 
 @pytest.fixture(scope="module")
