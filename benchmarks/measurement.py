@@ -60,8 +60,7 @@ def measure(config: HeavyRankerConfig) -> dict[str, Any]:
   Raises:
     UserError: configuration, data or storage cannot be used, or the loss is not finite.
   """
-  from heavy_ranker.checkpoints import require_checkpoint, restore_weights
-  from heavy_ranker.evaluation.evaluator import evaluate_partition
+  from heavy_ranker.evaluation.evaluator import evaluate
   from heavy_ranker.model import build_model
   from heavy_ranker.training.run_log import log_path
   from heavy_ranker.training.trainer import train
@@ -73,16 +72,22 @@ def measure(config: HeavyRankerConfig) -> dict[str, Any]:
     start_over(save_dir)
   json_file.write(path_in(save_dir), known)
   train(config)
-  ranker = build_model(config)
-  restore_weights(ranker, require_checkpoint(save_dir))
+  weights = build_model(config).trainable_weights
   result = {
-    "parameters": sum(int(weight.shape.num_elements()) for weight in ranker.trainable_weights),
+    "parameters": sum(int(weight.shape.num_elements()) for weight in weights),
     "steps": config.training.num_train_steps,
     "examples_per_second": _logged_speed(log_path(save_dir)),
-    "metrics": evaluate_partition(config, ranker, PARTITION, config.validation_data[PARTITION]),
+    "metrics": evaluate(_without_baselines(config))[PARTITION],
   }
   json_file.write(path_in(save_dir), {**known, "result": result})
   return result
+
+
+def _without_baselines(config: HeavyRankerConfig) -> HeavyRankerConfig:
+  """The comparison has rows of its own for them."""
+  return config.model_copy(
+    update={"evaluation": config.evaluation.model_copy(update={"baselines": {}})}
+  )
 
 
 def _logged_speed(path: str) -> Optional[float]:

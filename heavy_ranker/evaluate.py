@@ -44,6 +44,9 @@ if __name__ == "__main__":
   ./bazelw run //heavy_ranker:evaluate -- --set training.num_eval_steps=-1
   ./bazelw run //heavy_ranker:evaluate -- --follow
 
+Baselines (evaluation.baselines) are measured beside the model; the logistic regression is trained
+first where it has not been.
+
 --follow ends with exit code 0 once the checkpoint of training.num_train_steps is measured, and with
 7 when no new checkpoint comes for training.eval_timeout_in_s seconds.
 """,

@@ -1,7 +1,10 @@
 """Folders to write to, checked before any work is put into what shall lie there."""
 
+import contextlib
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -32,3 +35,34 @@ def make_writable(path: str, key: str) -> str:
       f"{key}: {folder} cannot be written: {error.message}. Choose another folder"
     ) from None
   return folder
+
+
+@contextlib.contextmanager
+def alone_in(folder: str) -> Iterator[None]:
+  """A context that one process at a time is in; others wait and say so.
+
+  The lock is the file FOLDER.lock, and ends with the process. Folders elsewhere than in this
+  machine's file system are not locked.
+
+  Args:
+    folder: an absolute path; it need not exist, but what it lies in has to.
+
+  Raises:
+    StorageError: the lock cannot be written.
+  """
+  if "://" in folder:
+    yield
+    return
+  try:
+    file = open(f"{folder}.lock", "w", encoding="utf-8")  # noqa: SIM115 - closed below.
+  except OSError as error:
+    raise StorageError(
+      f"{folder}.lock: cannot be written: {error.strerror}. Choose another folder"
+    ) from None
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      print(f"another process works in {folder}: waiting for it to end", flush=True)
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield

@@ -6,12 +6,21 @@ names it. All shuffles are seeded and every parallel stage keeps its order: the 
 seed give the same batches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Optional
 
 import tensorflow as tf
 
-from tfrecords import data_service, diagnosis, labels, parsing, preprocessing, schema, shards
+from tfrecords import (
+  data_service,
+  diagnosis,
+  labels,
+  parsing,
+  preprocessing,
+  recorded_probabilities,
+  schema,
+  shards,
+)
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
 from tfrecords.downsampled_negatives import NegativeDownsampler
@@ -19,6 +28,7 @@ from tfrecords.errors import ConfigError, DataError
 from tfrecords.record_check import RecordCheck
 from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
+from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
 
 Mode = Literal["train", "evaluate", "predict"]
@@ -32,7 +42,7 @@ class BatchPlan:
   a plan finds out cheaply whether the section can be used at all.
 
   Args:
-    config, mode, features, tasks, key: see InputPipeline.
+    config, mode, features, tasks, key, probabilities: see InputPipeline.
 
   Raises:
     ConfigError: the section cannot be used.
@@ -46,6 +56,7 @@ class BatchPlan:
     features: Optional[Iterable[str]] = None,
     tasks: Optional[Iterable[str]] = None,
     key: str = "train_data",
+    probabilities: Optional[Mapping[str, Feature]] = None,
   ):
     if mode not in _MODES:
       raise ValueError(f"mode: found {mode!r}, allowed: {', '.join(_MODES)}")
@@ -73,6 +84,18 @@ class BatchPlan:
     for name in parsed:
       self._preprocessor.width(known[name])
     self._features = {name: known[name] for name in (*parsed, *self._labels)}
+    self._probabilities = dict(probabilities or {})
+    self._check_probabilities()
+    self._features.update(self._probabilities)
+
+  def _check_probabilities(self) -> None:
+    taken = {feature.record_name for feature in self._features.values()}.union(self._features)
+    for name in self._probabilities:
+      if name in taken:
+        raise ConfigError(
+          f"{self._key}: {name!r} is read as a recorded probability and as a label or an input of "
+          "the model, allowed: one of the two"
+        )
 
 
 class InputPipeline(BatchPlan):
@@ -87,6 +110,8 @@ class InputPipeline(BatchPlan):
       the section's when None. Only these and what they are made of is parsed.
     tasks: the labels to parse; all of the section's when None.
     key: the section's path in the configuration, for the messages.
+    probabilities: further features to yield, see `tfrecords.recorded_probabilities`, by name; no
+      schema has to list them.
 
   Attributes:
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
@@ -106,9 +131,12 @@ class InputPipeline(BatchPlan):
     features: Optional[Iterable[str]] = None,
     tasks: Optional[Iterable[str]] = None,
     key: str = "train_data",
+    probabilities: Optional[Mapping[str, Feature]] = None,
   ):
-    super().__init__(config, mode, features, tasks, key)
-    self._check = RecordCheck(self._features, self._tasks, config.missing_labels, key)
+    super().__init__(config, mode, features, tasks, key, probabilities)
+    self._check = RecordCheck(
+      self._features, self._tasks, config.missing_labels, key, self._probabilities
+    )
     self.skipped = SkippedData(key) if config.ignore_data_errors else None
     self.shards = shards.shards_of(config, key, self.skipped)
     self._records = RecordSource(
@@ -164,7 +192,7 @@ class InputPipeline(BatchPlan):
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
     config, tasks = self._config, self._tasks
-    parse = parsing.make_parser(self._features, frozenset(self._labels))
+    parse = parsing.make_parser(self._features, self._labels, self._probabilities)
     # Evaluation always weights by its own rates; training corrects once, here or in the model.
     weighted = self._mode != "train" or config.sampling_correction == "weights"
 
@@ -176,11 +204,13 @@ class InputPipeline(BatchPlan):
         rows, factor = self._downsampler.rows(batch, config.global_batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
         names = tf.gather(names, rows)
+      recorded = {name: batch.pop(name) for name in self._probabilities}
       batch = self._preprocessor(batch)
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
       if factor is not None:
         weight = {task: values * factor for task, values in weight.items()}
-      return preprocessing.model_inputs(features, self._outputs), label, weight
+      inputs = preprocessing.model_inputs(features, self._outputs)
+      return {**inputs, **recorded_probabilities.checked(recorded, names)}, label, weight
 
     return parse_batch
 

@@ -4,11 +4,12 @@ A feature that an Example lacks reads as 0; one of the wrong dtype or length is 
 names the record (TensorFlow puts the record's name into the message).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Union
 
 import tensorflow as tf
 
+from tfrecords.recorded_probabilities import MISSING_PROBABILITY
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 
 # What an absent label reads as until it is checked: no label ever holds it.
@@ -17,12 +18,17 @@ MISSING_LABEL = tf.int64.min
 Parser = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
 
-def make_parser(features: Mapping[str, Feature], labels: frozenset[str] = frozenset()) -> Parser:
+def make_parser(
+  features: Mapping[str, Feature],
+  labels: Collection[str] = (),
+  probabilities: Collection[str] = (),
+) -> Parser:
   """Returns a function that parses a batch of serialized tf.Examples.
 
   Args:
     features: what to parse, by name inside the model; nothing else is parsed.
     labels: those of `features` that read as MISSING_LABEL rather than 0 when absent.
+    probabilities: those that read as MISSING_PROBABILITY when absent.
 
   Returns:
     A function of serialized Examples [batch] and the records' names for error messages [batch]
@@ -30,8 +36,12 @@ def make_parser(features: Mapping[str, Feature], labels: frozenset[str] = frozen
     variable length comes as a ragged tensor. Features with `masked_mantissa_bits` come masked.
   """
   by_record_name = {feature.record_name: feature for feature in features.values()}
+  defaults = {
+    **dict.fromkeys(probabilities, MISSING_PROBABILITY),
+    **dict.fromkeys(labels, MISSING_LABEL),
+  }
   specification = {
-    record_name: _specification(feature, MISSING_LABEL if feature.name in labels else 0)
+    record_name: _specification(feature, defaults.get(feature.name, 0))
     for record_name, feature in by_record_name.items()
   }
 
@@ -57,7 +67,7 @@ def _mask_mantissa(
   return tf.ragged.map_flat_values(mask_mantissa, tensor, n_bits) if n_bits else tensor
 
 
-def _specification(feature: Feature, default: int) -> object:
+def _specification(feature: Feature, default: float) -> object:
   if feature.length == VARIABLE_LENGTH:
     return tf.io.RaggedFeature(feature.tensor_dtype)
   value = "" if feature.tensor_dtype is tf.string else default

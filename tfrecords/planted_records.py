@@ -14,6 +14,7 @@ from tfrecords.planted_teacher import Teacher
 from tfrecords.planted_world import CANDIDATES_PER_USER, PlantedWorld
 from tfrecords.random_records import random_rows
 from tfrecords.random_streams import stream
+from tfrecords.recorded_probabilities import probability_features
 from tfrecords.schema import Feature
 from tfrecords.serialization import Rows
 
@@ -24,11 +25,10 @@ _USERS_A_BLOCK = 32
 def teacher_probabilities_features(tasks: Iterable[str]) -> dict[str, Feature]:
   """Returns the features that hold the teacher's probabilities, by name; for a parser.
 
-  They are float_list features of length 1 named `planted.probability.<task>`, there when the
-  records were generated with `--write_probabilities`. No schema lists them.
+  They are named `planted.probability.<task>` and there when the records were generated with
+  `--write_probabilities`; see `tfrecords.recorded_probabilities`.
   """
-  names = [f"{PROBABILITY_PREFIX}{task}" for task in tasks]
-  return {name: Feature(name, name, "float_list", 1) for name in names}
+  return probability_features(PROBABILITY_PREFIX, tasks)
 
 
 class PlantedRecords:

@@ -1,6 +1,6 @@
 """Which records can be used, a whole batch at a time, and what is wrong with the others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
 import numpy as np
@@ -8,10 +8,15 @@ import tensorflow as tf
 
 from tfrecords import parsing
 from tfrecords.labels import are_usable
+from tfrecords.recorded_probabilities import are_probabilities
 from tfrecords.schema import VARIABLE_LENGTH, Feature
 
 NO_EXAMPLE = "no tf.Example; write the file again or remove it"
 _MEND_RECORD = "Write the file again, or correct the schema if the file is right"
+_MEND_PROBABILITY = (
+  "Write the file again with it (planted records: --write_probabilities), or leave that one out of "
+  "evaluation.baselines"
+)
 # TensorFlow quotes an unparsable record in its message, and fails to build the exception when
 # those bytes are no UTF-8.
 _UNPARSABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
@@ -25,6 +30,7 @@ class RecordCheck:
     labels: those of them that have to be 0 or 1.
     missing_labels: "zero" when a label may be missing.
     key: the data section's path in the configuration, for the messages.
+    probabilities: those of `features` that have to be there and in [0, 1].
   """
 
   def __init__(
@@ -33,14 +39,19 @@ class RecordCheck:
     labels: Sequence[str] = (),
     missing_labels: str = "error",
     key: str = "train_data",
+    probabilities: Collection[str] = (),
   ):
     self._features = features
     self._labels = frozenset(labels)
+    self._probabilities = frozenset(probabilities)
     self._missing_labels = missing_labels
     self._key = key
-    self._parse = parsing.make_parser(features, self._labels)
+    self._parse = parsing.make_parser(features, self._labels, self._probabilities)
     self._are_valid = _make_row_check(
-      self._parse, sorted(self._labels), may_be_missing=missing_labels == "zero"
+      self._parse,
+      sorted(self._labels),
+      missing_labels == "zero",
+      sorted(self._probabilities),
     )
 
   def can_parse(self, records: tf.Tensor) -> bool:
@@ -85,6 +96,9 @@ class RecordCheck:
     kind = None
     if feature.record_name in found:
       kind = found[feature.record_name].WhichOneof("kind")
+    is_probability = feature.name in self._probabilities
+    if kind is None and is_probability:
+      return f"{what} is missing, which a baseline reads. {_MEND_PROBABILITY}"
     if kind is None:
       return self._missing(what) if is_label and self._missing_labels == "error" else None
     if kind != feature.dtype:
@@ -94,6 +108,8 @@ class RecordCheck:
       return f"{what} holds {len(values)} value(s), allowed: {feature.length}. {_MEND_RECORD}"
     if is_label and values[0] not in (0, 1):
       return f"{what} is {values[0]}, allowed: 0 or 1. Write the file again with other labels"
+    if is_probability and not 0 <= values[0] <= 1:
+      return f"{what} is {values[0]:g}, allowed: a probability in [0, 1]. {_MEND_PROBABILITY}"
     return None
 
   def _missing(self, what: str) -> str:
@@ -104,9 +120,9 @@ class RecordCheck:
 
 
 def _make_row_check(
-  parse: parsing.Parser, labels: Sequence[str], may_be_missing: bool
+  parse: parsing.Parser, labels: Sequence[str], may_be_missing: bool, probabilities: Sequence[str]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-  """Returns a function of Examples [n] to whether their labels can be used."""
+  """Returns a function of Examples [n] to whether their labels and probabilities can be used."""
 
   @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
   def are_valid(records: tf.Tensor) -> tf.Tensor:
@@ -114,9 +130,8 @@ def _make_row_check(
     # What is not used would not be parsed and so not be checked.
     with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
       valid = tf.ones_like(records, tf.bool)
-    if not labels:
-      return valid
-    stacked = tf.concat([batch[name] for name in labels], axis=1)
-    return tf.logical_and(valid, tf.reduce_all(are_usable(stacked, may_be_missing), axis=1))
+    checks = [are_usable(batch[name], may_be_missing) for name in labels]
+    checks += [are_probabilities(batch[name]) for name in probabilities]
+    return tf.reduce_all(tf.concat([valid[:, tf.newaxis], *checks], axis=1), axis=1)
 
   return are_valid

@@ -1,7 +1,14 @@
 """The `evaluation` section, and the names `which_metrics` takes."""
 
+from typing import Any
+
 import pydantic
 
+from heavy_ranker.config.baselines import (
+  BaselineConfig,
+  LogisticRegressionConfig,
+  check_baselines,
+)
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
 # docs/evaluation.md defines them.
@@ -40,6 +47,9 @@ class EvaluationConfig(StrictModel):
     max_examples_in_memory: up to so many examples of a partition every metric is exact; beyond,
       what needs the order of the examples comes from histograms and from a sample of the users.
     calibration_bins: bins of equal weight that reliability and calibration error are taken over.
+    baselines: predictors to hold the model against, by name, besides `always_mean`:
+      `logistic_regression`, and any whose predictions lie in the records.
+    logistic_regression: how the first of them is trained.
   """
 
   user_feature: str = "meta__user_id"
@@ -51,6 +61,17 @@ class EvaluationConfig(StrictModel):
   seed: pydantic.NonNegativeInt = 0
   max_examples_in_memory: pydantic.PositiveInt = 4_000_000
   calibration_bins: pydantic.PositiveInt = 20
+  baselines: dict[str, BaselineConfig] = pydantic.Field(default_factory=dict)
+  logistic_regression: LogisticRegressionConfig = pydantic.Field(
+    default_factory=LogisticRegressionConfig
+  )
+
+  @pydantic.field_validator("baselines", mode="before")
+  @classmethod
+  def _drop_nulls(cls, value: Any) -> Any:
+    if not isinstance(value, dict):
+      return value
+    return {name: baseline for name, baseline in value.items() if baseline is not None}
 
   @pydantic.model_validator(mode="after")
   def _check(self) -> "EvaluationConfig":
@@ -63,4 +84,5 @@ class EvaluationConfig(StrictModel):
         f"bootstrap_samples: found {self.bootstrap_samples}, allowed: 0 (no confidence intervals) "
         f"or at least {_FEWEST_SAMPLES}"
       )
+    check_baselines(self.baselines)
     return self

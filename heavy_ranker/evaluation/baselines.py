@@ -6,10 +6,18 @@ from typing import Any, Callable
 
 import numpy as np
 
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config.baselines import BaselineConfig
 from heavy_ranker.evaluation.prediction_groups import PredictionGroups, threshold_free_metrics
 from heavy_ranker.evaluation.reliability import reliability
+from tfrecords.recorded_probabilities import probability_features
+from tfrecords.schema import Feature
 
-ALWAYS_MEAN = "always_mean"
+Features = Mapping[str, Any]
+
+
+def _nothing(_tasks: Sequence[str]) -> dict[str, Feature]:
+  return {}
 
 
 @dataclass(frozen=True)
@@ -18,12 +26,36 @@ class Baseline:
 
   Attributes:
     name: what it is called in the results.
-    predict: the features of a batch, as the input pipeline yields them -> probabilities [n, tasks],
-      in the order of the tasks a partition measures.
+    predict: the features of a batch, as the input pipeline yields them, and the tasks a partition
+      measures -> probabilities [n, tasks].
+    recorded: the tasks -> the features, beside the model's inputs, that `predict` takes, see
+      `tfrecords.recorded_probabilities`.
+    is_upper_bound: no model can do better.
   """
 
   name: str
-  predict: Callable[[Mapping[str, Any], Sequence[str]], np.ndarray]
+  predict: Callable[[Features, Sequence[str]], np.ndarray]
+  recorded: Callable[[Sequence[str]], Mapping[str, Feature]] = _nothing
+  is_upper_bound: bool = False
+
+
+def recorded_baselines(config: HeavyRankerConfig) -> dict[str, Baseline]:
+  """Returns those of `evaluation.baselines` whose predictions lie in the records, by name."""
+  return {
+    name: _recorded(name, section)
+    for name, section in config.evaluation.baselines.items()
+    if section.probability_prefix is not None
+  }
+
+
+def _recorded(name: str, section: BaselineConfig) -> Baseline:
+  def recorded(tasks: Sequence[str]) -> dict[str, Feature]:
+    return probability_features(section.probability_prefix, tasks)
+
+  def predict(features: Features, tasks: Sequence[str]) -> np.ndarray:
+    return np.concatenate([features[column].numpy() for column in recorded(tasks)], axis=1)
+
+  return Baseline(name, predict, recorded, section.is_upper_bound)
 
 
 def always_mean(

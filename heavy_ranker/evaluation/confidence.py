@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from functools import cached_property
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from heavy_ranker.evaluation.bootstrap import (
 from heavy_ranker.evaluation.partition_meter import PartitionMeter
 from heavy_ranker.evaluation.partition_users import PartitionUsers
 
+# Of what the model gains on a baseline.
+GAIN_METRICS = ("relative_cross_entropy", "auroc")
 # Moving an interval must not carry these below 0 or above 1.
 _SHARES = ("auroc", "average_precision", "grouped_auc", *RANKING_METRICS)
 _SHARES += ("click_through_rate", "predicted_click_through_rate")
@@ -26,6 +29,8 @@ _WITHOUT_BINS = {"grouped_auc", "expected_calibration_error", "examples", "posit
 _WITHOUT_BINS.update(RANKING_METRICS)
 
 Intervals = dict[str, Interval]
+# Of each task: the metrics as resamples are measured, of all examples and of each resample.
+_Drawn = list[tuple[dict[str, float], dict[str, np.ndarray]]]
 
 
 class Confidence:
@@ -37,26 +42,56 @@ class Confidence:
   """
 
   def __init__(self, meter: PartitionMeter, users: PartitionUsers):
-    self._subject, self._store, self._users = meter.subject, meter.store, users
+    self._subject, self._meter, self._users = meter.subject, meter, users
     settings = meter.subject.settings
     self._level = settings.confidence_level
     self._is_on = settings.bootstrap_samples > 0 and users.count > 1
     self._resamples = Resamples(users.count, settings.bootstrap_samples, settings.seed)
+    self._is_on_for_tasks = self._is_on and bool(set(meter.subject.metrics) - _WITHOUT_BINS)
     self._scale = math.sqrt(len(meter.store) / meter.everything.examples)
 
   def of_tasks(self, values: Sequence[Mapping[str, float]]) -> list[Intervals]:
     """Returns the intervals of the metrics that take no users, for each task's values."""
-    if not self._is_on or not set(self._subject.metrics) - _WITHOUT_BINS:
+    if not self._is_on_for_tasks:
       return [{} for _ in values]
+    return [
+      self._intervals(drawn, centers, metrics)
+      for (centers, drawn), metrics in zip(self._of_model, values)
+    ]
+
+  def of_gains(self, baseline: str, values: Sequence[Mapping[str, float]]) -> list[Intervals]:
+    """Returns the intervals of what the model is better by than a baseline.
+
+    Both are measured on the same resamples: what makes an example easy or hard for both is no
+    uncertainty of their difference.
+
+    Args:
+      baseline: its name.
+      values: for each task, metrics out of GAIN_METRICS -> model minus baseline.
+    """
+    if not self._is_on_for_tasks or not any(values):
+      return [{} for _ in values]
+    other = self._draw(lambda task: self._meter.baseline_keys(baseline, task))
+    found = []
+    for model, of_baseline, metrics in zip(self._of_model, other, values):
+      centers, drawn = (
+        {name: ours[name] - theirs[name] for name in metrics}
+        for ours, theirs in zip(model, of_baseline)
+      )
+      found.append(self._intervals(drawn, centers, metrics, is_bounded=False))
+    return found
+
+  @cached_property
+  def _of_model(self) -> _Drawn:
+    return self._draw(self._meter.store.keys)
+
+  def _draw(self, keys_of: Callable[[int], np.ndarray]) -> _Drawn:
     binned = [
-      BinnedTask(self._store.keys(task), positive, negative)
+      BinnedTask(keys_of(task), positive, negative)
       for task, (negative, positive) in enumerate(self._subject.class_weights)
     ]
     drawn = task_resamples(binned, self._users.of_examples, self._resamples)
-    return [
-      self._intervals(of_task, task.metrics(), metrics)
-      for of_task, task, metrics in zip(drawn, binned, values)
-    ]
+    return [(task.metrics(), of_task) for task, of_task in zip(binned, drawn)]
 
   def of_means(
     self,
@@ -83,13 +118,14 @@ class Confidence:
     drawn: Mapping[str, np.ndarray],
     centers: Mapping[str, float],
     values: Mapping[str, float],
+    is_bounded: bool = True,
   ) -> Intervals:
     found = {}
     for name, value in values.items():
       if name not in drawn:
         continue
       ends = interval(drawn[name], centers[name], value, self._level, self._scale)
-      if ends is not None and name.split("@")[0] in _SHARES:
+      if ends is not None and is_bounded and name.split("@")[0] in _SHARES:
         ends = (max(ends[0], 0.0), min(ends[1], 1.0))
       if ends is not None:
         found[name] = ends

@@ -12,8 +12,10 @@ from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config.baselines import LOGISTIC_REGRESSION
 from heavy_ranker.config_check import check_config
-from heavy_ranker.evaluation.baselines import Baseline
+from heavy_ranker.evaluation.baseline_training import trained_logistic_regression
+from heavy_ranker.evaluation.baselines import Baseline, recorded_baselines
 from heavy_ranker.evaluation.partition_reader import PREDICTIONS, PartitionReader
 from heavy_ranker.evaluation.partition_result import PartitionResult
 from heavy_ranker.evaluation.report import write_report
@@ -60,7 +62,8 @@ class Evaluator:
 
   Args:
     config: the whole configuration.
-    baselines: predictors to measure beside the model, besides `always_mean`.
+    baselines: predictors to measure beside the model, besides `always_mean` and those of
+      `evaluation.baselines`.
 
   Raises:
     UserError: the configuration or the data cannot be used.
@@ -89,8 +92,9 @@ class Evaluator:
       UserError: data or checkpoint cannot be used, or nothing can be written.
     """
     path = require_checkpoint(self._save_dir, checkpoint)
-    step, started = step_of(path), time.monotonic()
+    step = step_of(path)
     self.set_up(applied_calibration(self._config, path))
+    started = time.monotonic()
     restore_weights(self._ranker, path)
     ranker = self._ranker
     predict = tf.function(lambda features: _predictions(ranker, features), autograph=False)
@@ -115,7 +119,7 @@ class Evaluator:
     return result
 
   def set_up(self, calibration: Optional[FittedCalibration] = None) -> None:
-    """Builds the model and opens every partition, unless that is done already.
+    """Builds the model, trains baselines, opens every partition, unless that is done already.
 
     Args:
       calibration: what belongs to the checkpoint that is measured next.
@@ -127,10 +131,21 @@ class Evaluator:
       self._ranker = build_model(self._config, weights_follow=True, calibration=calibration)
       self._calibration = calibration
     if not self._readers:
+      # Whether the partitions can be used shows before a baseline is trained for them.
+      for name, partition in self._config.validation_data.items():
+        open_partition(self._config, name, partition)
+      baselines = [*self._configured_baselines(), *self._baselines]
       self._readers = {
-        name: PartitionReader(self._config, name, partition, self._baselines)
+        name: PartitionReader(self._config, name, partition, baselines)
         for name, partition in self._config.validation_data.items()
       }
+
+  def _configured_baselines(self) -> list[Baseline]:
+    found = recorded_baselines(self._config)
+    names = self._config.evaluation.baselines
+    if LOGISTIC_REGRESSION in names:
+      found[LOGISTIC_REGRESSION] = trained_logistic_regression(self._config)
+    return [found[name] for name in names]
 
   @property
   def _is_calibrated(self) -> bool:
@@ -139,12 +154,14 @@ class Evaluator:
 
 
 def open_partition(config: HeavyRankerConfig, name: str, partition: DataConfig) -> PartitionReader:
-  """Finds out whether a partition's files can be used and measured, but reads none.
+  """Finds out whether a partition can be used and measured; reads a batch of it at most.
 
   Raises:
     ConfigError, DataError: the partition or its files cannot be used.
   """
-  return PartitionReader(config, name, partition)
+  reader = PartitionReader(config, name, partition, list(recorded_baselines(config).values()))
+  reader.check_recorded()
+  return reader
 
 
 def _predictions(ranker: keras.Model, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

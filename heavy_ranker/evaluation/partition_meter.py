@@ -31,6 +31,7 @@ class Subject:
     strata: the strata's names.
     is_calibrated: calibrated predictions differ from the raw ones, which are measured, too.
     baselines: names of the baselines whose predictions come with each batch.
+    upper_bound: the one of them that no model can outdo, if any.
   """
 
   tasks: tuple[str, ...]
@@ -43,6 +44,7 @@ class Subject:
   strata: tuple[str, ...] = ()
   is_calibrated: bool = False
   baselines: tuple[str, ...] = ()
+  upper_bound: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,11 @@ class PartitionMeter:
     self.strata = [self._population() for _ in subject.strata]
     self.baselines = {name: self._population() for name in subject.baselines}
     self.uncalibrated = self._population() if subject.is_calibrated else None
+    # The model's columns first, then those of each baseline; see `baseline_keys`.
     self.store = ExampleStore(
-      len(subject.tasks), len(subject.strata), subject.settings.max_examples_in_memory
+      len(subject.tasks) * (1 + len(subject.baselines)),
+      len(subject.strata),
+      subject.settings.max_examples_in_memory,
     )
     self.score_share = ScoreShare(subject.score, subject.model_tasks)
     self._positions = [subject.model_tasks.index(task) for task in subject.tasks]
@@ -104,6 +109,11 @@ class PartitionMeter:
   def _population(self) -> Population:
     subject = self.subject
     return Population(subject.class_weights, subject.settings.calibration_bins)
+
+  def baseline_keys(self, name: str, task: int) -> np.ndarray:
+    """Returns the stored examples' keys of a task's index with a baseline's predictions [n]."""
+    subject = self.subject
+    return self.store.keys(len(subject.tasks) * (1 + subject.baselines.index(name)) + task)
 
   def add(self, batch: MeasuredBatch) -> None:
     """Adds a batch.
@@ -130,14 +140,17 @@ class PartitionMeter:
     self.everything.add(probabilities, labels)
     for population, chosen in zip(self.strata, strata):
       population.add(probabilities[chosen], labels[chosen])
+    keys = [prediction_keys.encode(probabilities, labels)]
     for name, population in self.baselines.items():
-      population.add(np.concatenate([batch.baselines[name] for batch in batches]), labels)
+      predicted = np.concatenate([batch.baselines[name] for batch in batches])
+      population.add(predicted, labels)
+      keys.append(prediction_keys.encode(predicted, labels))
     if self.uncalibrated is not None:
       raw = np.concatenate([batch.uncalibrated for batch in batches])
       self.uncalibrated.add(raw[:, self._positions], labels)
     self.score_share.add(every)
     self.store.add(
-      prediction_keys.encode(probabilities, labels),
+      np.concatenate(keys, axis=1),
       np.concatenate([batch.scores for batch in batches]),
       self._units_of(batches, len(labels)),
       strata,
@@ -157,8 +170,9 @@ class PartitionMeter:
 
 def _check(batch: MeasuredBatch) -> None:
   probabilities, labels = batch.probabilities, batch.labels
-  if not ((probabilities >= 0) & (probabilities <= 1)).all():
-    raise ValueError("probabilities must be in [0, 1]")
+  for predicted in (probabilities, *(batch.baselines or {}).values()):
+    if not ((predicted >= 0) & (predicted <= 1)).all():
+      raise ValueError("probabilities must be in [0, 1]")
   if not ((labels == 0) | (labels == 1)).all():
     raise ValueError("labels must be 0 or 1")
   if not np.isfinite(batch.scores).all():

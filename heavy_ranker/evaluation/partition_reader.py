@@ -64,7 +64,10 @@ class PartitionReader:
     if self._strata.names:
       inputs.append(FEATURE)
     inputs = list(dict.fromkeys(inputs))
-    self._pipeline = InputPipeline(partition, "evaluate", inputs, self._tasks, key)
+    recorded = [baseline.recorded(self._tasks) for baseline in self._baselines]
+    probabilities = {name: feature for each in recorded for name, feature in each.items()}
+    self._pipeline = InputPipeline(partition, "evaluate", inputs, self._tasks, key, probabilities)
+    self._has_recorded = bool(probabilities)
     self._known_batches: Optional[int] = None
     self.is_complete = False
 
@@ -83,6 +86,7 @@ class PartitionReader:
       strata=self._strata.names,
       is_calibrated=is_calibrated,
       baselines=tuple(baseline.name for baseline in self._baselines),
+      upper_bound=next((each.name for each in self._baselines if each.is_upper_bound), None),
     )
 
   def read(self, predict: Predict, checkpoint: str, is_calibrated: bool = False) -> PartitionMeter:
@@ -121,6 +125,18 @@ class PartitionReader:
       )
     self._known_batches = meter.batches if self.is_complete else self._known_batches
     return meter
+
+  def check_recorded(self) -> None:
+    """Finds out from the first batch whether records hold what baselines read of them.
+
+    Raises:
+      DataError: they do not, or the batch cannot be read.
+    """
+    if not self._has_recorded:
+      return
+    with self._pipeline.explained():
+      for _ in self._pipeline.dataset.take(1):
+        pass
 
   def _bar(self, num_steps: int) -> tqdm:
     """How many batches there are is known once they have been read, or when only some are."""

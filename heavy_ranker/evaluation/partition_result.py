@@ -4,8 +4,10 @@ from typing import Any, Optional
 
 import numpy as np
 
-from heavy_ranker.evaluation import baselines, curves
-from heavy_ranker.evaluation.confidence import Confidence, Intervals
+from heavy_ranker.config.baselines import ALWAYS_MEAN
+from heavy_ranker.evaluation import curves
+from heavy_ranker.evaluation.baselines import always_mean
+from heavy_ranker.evaluation.confidence import GAIN_METRICS, Confidence, Intervals
 from heavy_ranker.evaluation.notes import notes
 from heavy_ranker.evaluation.partition_meter import PartitionMeter
 from heavy_ranker.evaluation.partition_users import PartitionUsers, weighted_mean
@@ -14,6 +16,8 @@ from heavy_ranker.evaluation.reliability import Reliability
 from heavy_ranker.evaluation.undefined import reasons
 
 _GROUPED_AUC = "grouped_auc"
+_RCE = "relative_cross_entropy"
+_UNKNOWN = (float("nan"), float("nan"))
 
 
 class PartitionResult:
@@ -65,11 +69,13 @@ class PartitionResult:
     values = [content["metrics"] for content in contents]
     intervals = self._confidence.of_tasks(values)
     grouped = self._grouped_intervals(values, aurocs)
+    gains = self._gains(values, [content["baselines"] for content in contents])
     shares = dict(zip(self._subject.model_tasks, self._meter.score_share.shares()))
     return {
       name: {
         **contents[task],
         "confidence": {**intervals[task], **grouped[task]},
+        "gain": gains[task],
         "score_share": shares[name],
       }
       for task, name in enumerate(names)
@@ -96,6 +102,28 @@ class PartitionResult:
       for of_task, (column, impressions) in zip(values, aurocs)
     ]
 
+  def _gains(
+    self, values: list[dict[str, float]], baselines: list[dict[str, dict[str, float]]]
+  ) -> list[dict[str, dict[str, dict[str, float]]]]:
+    """Returns what the model is better by: of each task, baseline -> metric -> with interval."""
+    gains: list[dict[str, dict[str, dict[str, float]]]] = [{} for _ in values]
+    for name in self._subject.baselines:
+      differences = [
+        {
+          metric: of_model[metric] - of_baselines[name][metric]
+          for metric in GAIN_METRICS
+          if metric in of_model
+        }
+        for of_model, of_baselines in zip(values, baselines)
+      ]
+      intervals = self._confidence.of_gains(name, differences)
+      for gain, difference, ends in zip(gains, differences, intervals):
+        gain[name] = {
+          metric: dict(zip(("value", "low", "high"), (value, *ends.get(metric, _UNKNOWN))))
+          for metric, value in difference.items()
+        }
+    return gains
+
   def _task(self, task: int, grouped_auc: float) -> dict[str, Any]:
     measurement = self._meter.everything.measure(task, self._exact_keys(task))
     values = self._chosen({**measurement.values, _GROUPED_AUC: grouped_auc})
@@ -104,12 +132,13 @@ class PartitionResult:
     if self._meter.uncalibrated is not None:
       raw = self._meter.uncalibrated.measure(task)
       reliabilities["uncalibrated"] = _points(raw.reliability)
+    baselines = self._baselines(task)
     return {
       "metrics": values,
       "reasons": self._reasons(values, measurement),
       "approximation_error": self._chosen(measurement.errors),
-      "baselines": self._baselines(task),
-      "achievable_rce_share": None,
+      "baselines": {name: self._chosen(metrics) for name, metrics in baselines.items()},
+      "achievable_rce_share": self._achievable_share(measurement.values, baselines),
       "reliability": reliabilities,
       "roc": curves.roc_curve(groups),
       "precision_recall": curves.precision_recall_curve(groups),
@@ -123,11 +152,18 @@ class PartitionResult:
   def _baselines(self, task: int) -> dict[str, dict[str, float]]:
     negative_weight, positive_weight = self._subject.class_weights[task]
     negatives, positives = self._meter.everything.counts(task)
-    constant = baselines.always_mean(positives, negatives, positive_weight, negative_weight)
-    found = {baselines.ALWAYS_MEAN: self._chosen(constant)}
+    found = {ALWAYS_MEAN: always_mean(positives, negatives, positive_weight, negative_weight)}
     for name, population in self._meter.baselines.items():
-      found[name] = self._chosen(population.measure(task).values)
+      keys = self._meter.baseline_keys(name, task) if self._is_exact else None
+      found[name] = population.measure(task, keys).values
     return found
+
+  def _achievable_share(
+    self, values: dict[str, float], baselines: dict[str, dict[str, float]]
+  ) -> float:
+    """RCE as a share of the best possible one; NaN where that is not known or not above 0."""
+    best = baselines.get(self._subject.upper_bound or "", {}).get(_RCE, float("nan"))
+    return values[_RCE] / best if best > 0 else float("nan")
 
   def _stratum(self, chosen: np.ndarray, population: Population) -> dict[str, Any]:
     tasks = {}

@@ -107,7 +107,9 @@ def _baselines(evaluation: Evaluation, names: Names) -> str:
     return ""
   return (
     f'{content}<p class="hint">Each cell is the baseline, below it the model minus the '
-    "baseline: green where the model is better.</p>"
+    "baseline, with its confidence interval by bootstrap where it was computed, both measured on "
+    "the same resamples: green where the model is better, orange where it is worse, neither where "
+    "the interval holds 0.</p>"
   )
 
 

@@ -137,10 +137,19 @@ class ScoreShare(_Part):
   variance: Number = None
 
 
+class Gain(_Part):
+  """What the model is better by than a baseline, and the interval of that."""
+
+  value: Number = None
+  low: Number = None
+  high: Number = None
+
+
 class TaskResult(TaskMetrics):
   """Everything measured of one task on a partition."""
 
   baselines: ByName[dict[str, Number]] = {}
+  gain: ByName[ByName[Gain]] = {}
   achievable_rce_share: Number = None
   reliability: ByName[list[ReliabilityBin]] = {}
   roc: Optional[RocCurve] = None

@@ -5,6 +5,7 @@ from typing import NamedTuple, Optional
 
 from heavy_ranker.evaluation.report_data import (
   Evaluation,
+  Gain,
   Interval,
   Partition,
   TaskMetrics,
@@ -193,15 +194,16 @@ def baselines(evaluation: Evaluation, names: Names) -> str:
   footnotes = Footnotes()
   headings = [Heading("task"), *(_baseline_heading(*pair) for pair in pairs)]
   if has_share:
-    meaning = "The model's RCE as a share of the teacher's, the most that can be achieved"
-    headings.append(Heading("share of achievable RCE", meaning))
+    meaning = "The model's RCE as a share of the best possible one"
+    headings.insert(1, Heading("share of achievable RCE", meaning))
   groups = {}
   for partition, content in evaluation.partitions.items():
     rows = []
     for task, result in content.tasks.items():
       cells = [_comparison(result, *pair, footnotes) for pair in pairs]
       if has_share:
-        cells.append(number(result.achievable_rce_share, ".1%", footnotes, "no teacher"))
+        share = result.achievable_rce_share
+        cells.insert(0, number(share, ".1%", footnotes, "the best is unknown"))
       rows.append([Cell(names.html(task)), *cells])
     groups[partition] = rows
   return table(headings, groups, footnotes)
@@ -222,10 +224,16 @@ def _comparison(result: TaskResult, baseline: str, metric: str, footnotes: Footn
   model = result.metrics.get(metric)
   if model is None:
     return Cell(text, value)
-  gain = model - value
-  kind = "better" if gain > 0 else "worse" if gain < 0 else ""
-  difference = formatted(gain, f"+{column.format}")
-  return Cell(f'{text}<small class="{kind}">{difference}</small>', value)
+  gain = result.gain.get(baseline, {}).get(metric, Gain(value=model - value))
+  if gain.value is None:
+    return Cell(text, value)
+  style = f"+{column.format}"
+  # Without an interval, the sign is all there is to go by.
+  low = gain.value if gain.low is None else gain.low
+  high = gain.value if gain.high is None else gain.high
+  kind = "better" if low > 0 else "worse" if high < 0 else ""
+  text += f'<small class="{kind}">{formatted(gain.value, style)}</small>'
+  return Cell(text + _interval((gain.low, gain.high), style), value)
 
 
 def strata(partition: Partition, names: Names) -> dict[str, str]:

@@ -16,18 +16,31 @@ _COLUMNS = {
   "grouped_auc": ("GAUC", "{:.4f}"),
   "average_precision": ("PR-AUC", "{:.4f}"),
 }
+_RCE = "relative_cross_entropy"
 _WITH_INTERVAL = ("relative_cross_entropy", "auroc", "grouped_auc", "average_precision")
 
 
 def format_result(result: dict[str, Any]) -> str:
   """Returns a table with a row a task for each partition; "-" where a metric is not defined.
 
+  "±" is half the width of the confidence interval. Where baselines are configured, a second table
+  holds the model against them; "of best RCE" is the share of the best possible RCE, where one of
+  the baselines is that.
+
   Args:
     result: an evaluation's result, see `heavy_ranker.evaluation.results_file`; undefined values are
-      NaN. "±" is half the width of the confidence interval.
+      NaN.
   """
   return "\n\n".join(
-    "\n".join([_heading(name, partition), "", _table(partition), *_notes(partition)])
+    "\n".join(
+      [
+        _heading(name, partition),
+        "",
+        _table(partition),
+        *_baselines(partition),
+        *_notes(partition),
+      ]
+    )
     for name, partition in result["partitions"].items()
   )
 
@@ -55,7 +68,35 @@ def _table(partition: dict[str, Any]) -> str:
     [_short(task), *(_metric(content, name) for name in columns)] for task, content in tasks.items()
   ]
   headings = ["task", *(_COLUMNS[name][0] for name in columns)]
-  alignment = ["left", *["right"] * len(columns)]
+  shares = [content.get("achievable_rce_share", float("nan")) for content in tasks.values()]
+  if any(map(math.isfinite, shares)):
+    headings.append("of best RCE")
+    rows = [[*row, _cell(share, "{:.1%}")] for row, share in zip(rows, shares)]
+  return _tabulated(headings, rows)
+
+
+def _baselines(partition: dict[str, Any]) -> list[str]:
+  """Returns the table of each configured baseline's RCE, and what the model is better by."""
+  tasks = partition["tasks"]
+  gains = {task: content.get("gain", {}) for task, content in tasks.items()}
+  names = {name: None for gain in gains.values() for name in gain if _RCE in gain[name]}
+  if not names:
+    return []
+  headings, style = ["task"], _COLUMNS[_RCE][1]
+  rows = [[_short(task)] for task in tasks]
+  for name in names:
+    headings += [f"{name}: RCE %", "model gains"]
+    for row, (task, content) in zip(rows, tasks.items()):
+      gain = gains[task][name][_RCE]
+      ends = gain["low"], gain["high"]
+      half = _half_width(ends if all(map(math.isfinite, ends)) else None, style)
+      row.append(_cell(content["baselines"][name][_RCE], style))
+      row.append(_cell(gain["value"], style.replace(":", ":+")) + half)
+  return ["", _tabulated(headings, rows)]
+
+
+def _tabulated(headings: list[str], rows: list[list[str]]) -> str:
+  alignment = ["left", *["right"] * (len(headings) - 1)]
   return tabulate(rows, headings, disable_numparse=True, colalign=alignment)
 
 

@@ -46,6 +46,7 @@ def test_all_files_are_seen():
 @each_architecture
 def test_it_trains_and_is_measured(name, tiny, tmp_path):
   short = ["training.num_train_steps=2", "training.train_log_every_n=1"]
+  short.append("evaluation.baselines=null")
   config = load_config(
     ARCHITECTURES / f"{name}.yaml", [*tiny, *short, f"training.save_dir={tmp_path}"]
   )

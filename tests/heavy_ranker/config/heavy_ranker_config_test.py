@@ -851,6 +851,30 @@ SHAPES = [
   ({"evaluation": {"bootstrap_samples": 9}}, "evaluation.bootstrap_samples", "0 (no conf"),
   ({"evaluation": {"ranking_cutoffs": [3, 3]}}, "evaluation.ranking_cutoffs", "each number once"),
   (
+    {"evaluation": {"baselines": {"always_mean": {}}}},
+    "evaluation.baselines.always_mean",
+    "measured always",
+  ),
+  (
+    {"evaluation": {"baselines": {"logistic_regresion": {}}}},
+    "evaluation.baselines.logistic_regresion",
+    "found no probability_prefix",
+  ),
+  (
+    {"evaluation": {"baselines": {"logistic_regression": {"probability_prefix": "p."}}}},
+    "evaluation.baselines.logistic_regression",
+    "found probability_prefix, allowed: {}",
+  ),
+  (
+    {
+      "evaluation": {
+        "baselines": {n: {"probability_prefix": n, "is_upper_bound": True} for n in ("a", "b")}
+      }
+    },
+    "evaluation.baselines",
+    "found is_upper_bound for a and b, allowed: at most one",
+  ),
+  (
     {"model": {"stratifiers": [{"name": "a", "index": 0, "value": v} for v in (1, 2)]}},
     "model.stratifiers",
     "found two named 'a'",

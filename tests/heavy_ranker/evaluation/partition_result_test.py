@@ -1,5 +1,6 @@
 """Tests of `heavy_ranker.evaluation.partition_meter` and of the result made of it."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -242,3 +243,39 @@ def test_bad_values_are_refused(bad):
   changed = {**vars(batch), bad: np.full(getattr(batch, bad).shape, np.nan, np.float32)}
   with pytest.raises(ValueError, match=bad):
     PartitionMeter(subject()).add(MeasuredBatch(**changed))
+
+
+@pytest.mark.parametrize("in_memory", [10_000, 800])
+def test_a_gain_is_surer_than_the_metrics_it_is_the_difference_of(in_memory):
+  batch, generator = make_batch(3000), np.random.default_rng(1)
+  own = batch.probabilities[:, [2, 0]]
+  odds = own / (1 - own) * np.exp(generator.normal(0, 0.3, own.shape))
+  others = {"same": own, "noisier": (odds / (1 + odds)).astype(np.float32)}
+  with_others = MeasuredBatch(**{**vars(batch), "baselines": others})
+  what = subject(baselines=tuple(others), upper_bound="same")
+  result = measure(
+    dataclasses.replace(what, settings=EvaluationConfig(max_examples_in_memory=in_memory)),
+    with_others,
+  )
+  assert result["exact"] == (in_memory > 3000)
+  assert result["tasks"]["like"]["achievable_rce_share"] == 1
+  for found in result["tasks"].values():
+    for metric in ("relative_cross_entropy", "auroc"):
+      assert found["gain"]["same"][metric] == {"value": 0, "low": 0, "high": 0}
+      gain, (low, high) = found["gain"]["noisier"][metric], found["confidence"][metric]
+      noisier = found["baselines"]["noisier"][metric]
+      assert gain["value"] == pytest.approx(found["metrics"][metric] - noisier)
+      assert gain["low"] < gain["value"] < gain["high"]
+      assert gain["high"] - gain["low"] < (high - low) / 2
+
+
+def test_without_resamples_a_gain_has_no_interval():
+  batch = make_batch(60)
+  others = {"half": np.full((60, 2), 0.5, np.float32)}
+  what = subject(baselines=("half",), upper_bound="half", settings={"bootstrap_samples": 0})
+  found = measure(what, MeasuredBatch(**{**vars(batch), "baselines": others}))["tasks"]["like"]
+  gain = found["gain"]["half"]["auroc"]
+  assert gain["value"] == pytest.approx(found["metrics"]["auroc"] - 0.5)
+  assert math.isnan(gain["low"]) and math.isnan(gain["high"])
+  # A bound that is worse than the mean bounds nothing.
+  assert math.isnan(found["achievable_rce_share"])
