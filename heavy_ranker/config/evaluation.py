@@ -40,6 +40,8 @@ class EvaluationConfig(StrictModel):
     max_examples_in_memory: up to so many examples of a partition every metric is exact; beyond,
       what needs the order of the examples comes from histograms and from a sample of the users.
     calibration_bins: bins of equal weight that reliability and calibration error are taken over.
+    what_if: scenario -> task -> weight: other weights of the score, of which each evaluation says
+      how they would change the order. Tasks that a scenario leaves out keep their weight.
   """
 
   user_feature: str = "meta__user_id"
@@ -51,6 +53,7 @@ class EvaluationConfig(StrictModel):
   seed: pydantic.NonNegativeInt = 0
   max_examples_in_memory: pydantic.PositiveInt = 4_000_000
   calibration_bins: pydantic.PositiveInt = 20
+  what_if: dict[str, dict[str, pydantic.FiniteFloat]] = pydantic.Field(default_factory=dict)
 
   @pydantic.model_validator(mode="after")
   def _check(self) -> "EvaluationConfig":

@@ -82,6 +82,8 @@ class PartitionMeter:
     baselines: name -> all examples with the baseline's predictions.
     uncalibrated: all examples with the raw predictions; None unless `subject.is_calibrated`.
     store: the examples themselves, up to `max_examples_in_memory`.
+    stored_tasks: the tasks whose predictions it keeps: the measured ones and then, if there are
+      scenarios to try (`evaluation.what_if`), the model's others, with labels 0.
     score_share: what each task contributes to the score.
   """
 
@@ -92,11 +94,13 @@ class PartitionMeter:
     self.strata = [self._population() for _ in subject.strata]
     self.baselines = {name: self._population() for name in subject.baselines}
     self.uncalibrated = self._population() if subject.is_calibrated else None
+    others = [task for task in subject.model_tasks if task not in subject.tasks]
+    self.stored_tasks = (*subject.tasks, *(others if subject.settings.what_if else ()))
     self.store = ExampleStore(
-      len(subject.tasks), len(subject.strata), subject.settings.max_examples_in_memory
+      len(self.stored_tasks), len(subject.strata), subject.settings.max_examples_in_memory
     )
     self.score_share = ScoreShare(subject.score, subject.model_tasks)
-    self._positions = [subject.model_tasks.index(task) for task in subject.tasks]
+    self._positions = [subject.model_tasks.index(task) for task in self.stored_tasks]
     self._pending: list[MeasuredBatch] = []
     self._pending_examples = 0
     self._taken = 0
@@ -124,7 +128,8 @@ class PartitionMeter:
     if not batches:
       return
     every = np.concatenate([batch.probabilities for batch in batches])
-    probabilities = every[:, self._positions]
+    stored = every[:, self._positions]
+    probabilities = stored[:, : len(self.subject.tasks)]
     labels = np.concatenate([batch.labels for batch in batches]).astype(bool)
     strata = self._strata_of(batches)
     self.everything.add(probabilities, labels)
@@ -134,10 +139,12 @@ class PartitionMeter:
       population.add(np.concatenate([batch.baselines[name] for batch in batches]), labels)
     if self.uncalibrated is not None:
       raw = np.concatenate([batch.uncalibrated for batch in batches])
-      self.uncalibrated.add(raw[:, self._positions], labels)
+      self.uncalibrated.add(raw[:, self._positions[: labels.shape[1]]], labels)
     self.score_share.add(every)
     self.store.add(
-      prediction_keys.encode(probabilities, labels),
+      prediction_keys.encode(
+        stored, np.pad(labels, [(0, 0), (0, stored.shape[1] - labels.shape[1])])
+      ),
       np.concatenate([batch.scores for batch in batches]),
       self._units_of(batches, len(labels)),
       strata,

@@ -129,7 +129,7 @@ def _partition_sections(evaluation: Evaluation, names: Names) -> list[Section]:
 
 
 def _sensitivity_sections(evaluation: Evaluation, names: Names) -> list[Section]:
-  importance, what_if = evaluation.importance, evaluation.what_if
+  importance = evaluation.importance
   sections = []
   if importance:
     about = (
@@ -139,10 +139,9 @@ def _sensitivity_sections(evaluation: Evaluation, names: Names) -> list[Section]
     tables = report_sensitivity.importance(importance, names)
     content = "".join(f"<h3>{title}</h3>{part}" for title, part in tables.items())
     sections.append(Section("importance", "Features", content and about + content))
+  what_if = report_sensitivity.what_if(evaluation, names)
   if what_if:
-    content = report_sensitivity.what_if(what_if, evaluation.score.weights, names)
-    about = f'<p class="hint">On {escape(shortened(what_if.partition or "the data"))}.</p>'
-    sections.append(Section("what-if", "Other weights of the score", content and about + content))
+    sections.append(Section("what-if", "Other weights of the score", what_if))
   return sections
 
 

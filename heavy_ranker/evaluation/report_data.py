@@ -164,6 +164,37 @@ class PartitionMetrics(_Part):
   ranking_confidence: ByName[Interval] = {}
 
 
+class TopTask(_Part):
+  """What the first places of the users' lists hold of a task, before and with other weights."""
+
+  predicted_before: Rate = None
+  predicted: Rate = None
+  observed_before: Rate = None
+  observed: Rate = None
+
+
+class WhatIf(_Part):
+  """What other weights of the score would do to the order.
+
+  Attributes:
+    reason: why nothing could be measured.
+    cutoff: how many places `top_tasks` looks at.
+    present: the metrics of the score as it is.
+  """
+
+  class Scenario(TaskMetrics):
+    """One set of weights."""
+
+    name: str
+    weights: dict[str, Number] = {}
+    top_tasks: ByName[TopTask] = {}
+
+  reason: Optional[str] = None
+  cutoff: Optional[int] = None
+  present: dict[str, Number] = {}
+  scenarios: list[Scenario] = []
+
+
 class Partition(PartitionMetrics):
   """Everything measured on a partition."""
 
@@ -176,6 +207,7 @@ class Partition(PartitionMetrics):
   notes: list[str] = []
   score_histogram: Optional[ScoreHistogram] = None
   strata: ByName[Stratum] = {}
+  what_if: Optional[WhatIf] = None
 
 
 class Score(_Part):
@@ -204,22 +236,6 @@ class Importance(_Part):
   features: list[Entry] = []
 
 
-class WhatIf(_Part):
-  """What other weights of the score would do to the order."""
-
-  class Scenario(_Part):
-    """One set of weights; further keys are metrics."""
-
-    name: str
-    weights: dict[str, Number] = {}
-    ndcg_at_10: Number = Field(None, alias="ndcg@10")
-    kendall_tau: Number = None
-    moved_top_share: Number = None
-
-  partition: str = ""
-  scenarios: list[Scenario] = []
-
-
 class EvaluationMetrics(_Part):
   """What the curves over training steps need of an evaluation."""
 
@@ -237,7 +253,6 @@ class Evaluation(_Part):
   score: Score = Score()
   partitions: ByName[Partition]
   importance: Optional[Importance] = None
-  what_if: Optional[WhatIf] = None
 
 
 class Evaluations(NamedTuple):

@@ -149,6 +149,23 @@ def test_equal_evaluations_give_equal_bytes_and_leave_matplotlib_alone(tmp_path)
   assert dict(matplotlib.rcParams) == settings
 
 
+def test_scenarios_tell_what_they_change(page):
+  metrics, tasks = (table for table in page.tables if table[0][0] == "scenario")
+  assert metrics[0][1:4] == ["ndcg@10", "change of ndcg@10", "Kendall's tau"]
+  half = next(row for row in metrics if row[0] == "replies count half")
+  assert half[1:6] == ["0.4560", "−0.0040−0.0050 … −0.0030", "0.9400", "5.0%", "92.0%"]
+  assert half[6] == "is_replied 27 → 13.5"
+  without_users = metrics[-1]
+  assert without_users[1:6] == ["–1"] * 5
+  assert "it has no users" in page.text["ol"]
+  half = next(row for row in tasks if row[0] == "replies count half")
+  assert half[1:3] == ["+20.0%", "−20.0%"]
+  # More likes are good, and so is less of what lowers the score.
+  kinds = [a["class"] for _, a in page.tags if "20.0%" in str(a) or "heat" in a.get("class", "")]
+  assert {"heat gain", "heat loss"} <= set(kinds)
+  assert any(title.startswith("predicted 0.06 → 0.072, observed") for title in page.values("title"))
+
+
 def test_is_small_enough_to_send(html):
   assert len(html.encode()) < 3_000_000
 
@@ -175,16 +192,23 @@ def test_names_cannot_break_out(tmp_path):
         "ranking": {_HOSTILE: 0.5},
         "tasks": {_HOSTILE: task},
         "strata": {_HOSTILE: {"examples": 1, "tasks": {_HOSTILE: task}}},
+        "what_if": {
+          "reason": _HOSTILE,
+          "scenarios": [
+            {
+              "name": _HOSTILE,
+              "weights": {_HOSTILE: 2},
+              "metrics": {_HOSTILE: 0.5},
+              "top_tasks": {_HOSTILE: {"predicted_before": 0.1, "predicted": 0.2}},
+            }
+          ],
+        },
       }
     },
     "importance": {
       "partition": _HOSTILE,
       "metric": _HOSTILE,
       "groups": [{"name": _HOSTILE, "drop": {_HOSTILE: 0.1}}],
-    },
-    "what_if": {
-      "partition": _HOSTILE,
-      "scenarios": [{"name": _HOSTILE, "weights": {_HOSTILE: 2}}],
     },
   }
   for step in (1, 2):
@@ -195,7 +219,7 @@ def test_names_cannot_break_out(tmp_path):
   assert [tag for tag, _ in page.tags].count("script") == 1
   assert not {name for _, attributes in page.tags for name in attributes} & {"onerror", "onload"}
   assert _HOSTILE.replace("\ud800", "?") in page.values("title")
-  assert len(page.tables) == 10
+  assert len(page.tables) == 11
 
 
 @pytest.mark.parametrize(

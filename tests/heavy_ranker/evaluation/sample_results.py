@@ -67,10 +67,10 @@ def sample(
       name: _partition(
         np.random.default_rng([seed, position]), list(weights), noise, is_main=position == 0
       )
+      | {"what_if": _what_if(weights, is_main=position == 0)}
       for position, name in enumerate(PARTITIONS)
     },
     "importance": _importance(np.random.default_rng(seed)),
-    "what_if": _what_if(weights),
   }
 
 
@@ -253,33 +253,41 @@ def _importance(generator: np.random.Generator) -> dict:
   }
 
 
-def _what_if(weights: dict) -> dict:
-  return {
-    "partition": PARTITIONS[0],
-    "scenarios": [
-      {
-        "name": name,
-        "weights": {**weights, **changes},
-        "ndcg@10": value,
-        "kendall_tau": tau,
-        "moved_top_share": moved,
-      }
-      for name, changes, value, tau, moved in (
-        ("as it is", {}, 0.46, 1.0, 0.0),
-        ("replies count half", {"recap.engagement.is_replied": 13.5}, 0.452, 0.94, 0.08),
-        (
-          "no negative feedback",
-          {
-            "recap.engagement.is_negative_feedback_v2": 0.0,
-            "recap.engagement.is_report_tweet_clicked": 0.0,
-          },
-          0.463,
-          0.88,
-          0.13,
-        ),
-      )
-    ],
+def _what_if(weights: dict, is_main: bool) -> dict:
+  scenarios = {
+    "as it is": {},
+    "replies count half": {"recap.engagement.is_replied": 13.5},
+    "no negative feedback": {
+      "recap.engagement.is_negative_feedback_v2": 0.0,
+      "recap.engagement.is_report_tweet_clicked": 0.0,
+    },
   }
+  listed = [
+    {"name": name, "weights": {**weights, **changes}} for name, changes in scenarios.items()
+  ]
+  if not is_main:
+    return {"reason": "it has no users", "cutoff": 10, "scenarios": listed}
+  for position, scenario in enumerate(listed):
+    change = -0.004 * position
+    scenario["metrics"] = {
+      "ndcg@10": 0.46 + change,
+      "ndcg_change@10": change,
+      "kendall_tau": 1 - 0.06 * position,
+      "top_1_changed": 0.05 * position,
+      "overlap@10": 1 - 0.08 * position,
+    }
+    scenario["confidence"] = {"ndcg_change@10": [change - 0.001, change + 0.001]}
+    scenario["top_tasks"] = {
+      task: {
+        "predicted_before": rate,
+        "predicted": rate * (1 + 0.2 * position * (-1) ** place),
+        "observed_before": rate,
+        "observed": rate * (1 + 0.1 * position * (-1) ** place),
+      }
+      for place, (task, (_, rate)) in enumerate(TASKS.items())
+      if task in weights
+    }
+  return {"reason": None, "cutoff": 10, "present": {"ndcg@10": 0.46}, "scenarios": listed}
 
 
 def _thinned(values: np.ndarray) -> list[float]:
