@@ -23,6 +23,8 @@ TASK_METRICS = (
 RANKING_METRICS = ("ndcg", "map")
 METRIC_NAMES = (*TASK_METRICS, *RANKING_METRICS)
 PER_USER_METRICS = ("grouped_auc", *RANKING_METRICS)
+# Those whose loss without some features `//heavy_ranker:importance` measures.
+IMPORTANCE_METRICS = ("relative_cross_entropy", "auroc", "log_loss")
 
 _FEWEST_SAMPLES = 10
 

@@ -14,9 +14,8 @@ from typing import Annotated, Any, NamedTuple, Optional, TypeVar, Union
 import tensorflow as tf
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from heavy_ranker.evaluation.results_file import FORMAT_VERSION, importance_path
 from tfrecords.errors import DataError, reason
-
-FORMAT_VERSION = 1
 
 _FOLDER = "evaluation"
 _FILE = re.compile(r"step-(\d+)\.json")
@@ -219,7 +218,14 @@ class Score(_Part):
 
 
 class Importance(_Part):
-  """How much worse a metric gets without a group of features, or without one feature."""
+  """How much worse a metric gets without a group of features, or without one feature.
+
+  Attributes:
+    examples: on how many examples.
+    baseline: the metric by task with all features.
+    reasons: why a task has none.
+    notes: what has to be known, in sentences.
+  """
 
   class Entry(_Part):
     """One group or feature; what a metric loses without it, by task, with its interval."""
@@ -230,8 +236,14 @@ class Importance(_Part):
     drop_low: Optional[dict[str, Number]] = None
     drop_high: Optional[dict[str, Number]] = None
 
+  format_version: int
   partition: str = ""
   metric: str = ""
+  examples: Number = None
+  repeats: Number = None
+  baseline: dict[str, Number] = {}
+  reasons: ByName[str] = {}
+  notes: list[str] = []
   groups: list[Entry] = []
   features: list[Entry] = []
 
@@ -252,7 +264,6 @@ class Evaluation(_Part):
   tasks: list[str] = []
   score: Score = Score()
   partitions: ByName[Partition]
-  importance: Optional[Importance] = None
 
 
 class Evaluations(NamedTuple):
@@ -262,12 +273,14 @@ class Evaluations(NamedTuple):
     step: the one the report is about.
     shown: that evaluation.
     history: the metrics of all, by step in ascending order.
-    skipped: what could not be read of the others, a sentence each.
+    importance: that of the features to the shown step; None where it was not measured.
+    skipped: what could not be read besides that evaluation, a sentence each.
   """
 
   step: int
   shown: Evaluation
   history: dict[int, EvaluationMetrics]
+  importance: Optional[Importance]
   skipped: list[str]
 
 
@@ -302,7 +315,14 @@ def read_evaluations(save_dir: str, step: Optional[int] = None) -> Evaluations:
       history[known] = _read(files[known], EvaluationMetrics)
     except DataError as error:
       skipped.append(f"Left out of the curves over training steps: {error}.")
-  return Evaluations(chosen, shown, history, skipped)
+  importance = None
+  path = importance_path(save_dir, chosen)
+  if tf.io.gfile.exists(path):
+    try:
+      importance = _read(path, Importance)
+    except DataError as error:
+      skipped.append(f"Left out: {error}.")
+  return Evaluations(chosen, shown, history, importance, skipped)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -326,10 +346,10 @@ def _read(path: str, model: type[_Model]) -> _Model:
 
 
 def _damaged(path: str, what: str) -> DataError:
-  return DataError(
-    f"{path}: {what}. Evaluate that checkpoint again with //heavy_ranker:evaluate, or "
-    "remove the file"
-  )
+  how = "Evaluate that checkpoint again with //heavy_ranker:evaluate"
+  if os.path.basename(path).startswith("importance"):
+    how = "Measure it again with //heavy_ranker:importance"
+  return DataError(f"{path}: {what}. {how}, or remove the file")
 
 
 def _require_lengths(model: BaseModel, *longer: tuple[str, int]) -> None:

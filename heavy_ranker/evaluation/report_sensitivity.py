@@ -10,6 +10,7 @@ from heavy_ranker.evaluation.report_html import (
   Heading,
   Names,
   breakable,
+  escape,
   formatted,
   shortened,
   table,
@@ -29,6 +30,21 @@ _KINDS = {
 }
 
 
+def about_importance(content: Importance) -> str:
+  """Returns what the drops are drops of, and the notes."""
+  metric = escape(shortened(content.metric or "the metric"))
+  where = escape(shortened(content.partition or "the data"))
+  count = "" if content.examples is None else f"{content.examples:,.0f} examples of "
+  rises = " Here a drop is a rise: less is better." if content.metric == "log_loss" else ""
+  notes = "".join(f"<li>{escape(note)}</li>" for note in content.notes)
+  return (
+    f'<p class="hint">How much {metric} drops on {count}{where} when these columns are permuted '
+    f"over the examples, all of a group together.{rises} Features that stand in for each other "
+    "look less important than they are. The smallest and the largest drop of the repeats show when "
+    "the mouse rests on a number.</p>" + (f'<ul class="notes">{notes}</ul>' if notes else "")
+  )
+
+
 def importance(content: Importance, names: Names) -> dict[str, str]:
   """Returns the drops by group and by feature, the largest mean drop first.
 
@@ -36,15 +52,24 @@ def importance(content: Importance, names: Names) -> dict[str, str]:
     Tables by heading; empty if nothing was measured.
   """
   parts = {"By group of features": content.groups, "By feature": content.features}
-  return {name: _drops(entries, names) for name, entries in parts.items() if entries}
+  return {name: _drops(entries, content, names) for name, entries in parts.items() if entries}
 
 
-def _drops(entries: Sequence[Importance.Entry], names: Names) -> str:
+def _drops(entries: Sequence[Importance.Entry], content: Importance, names: Names) -> str:
   tasks = list(dict.fromkeys(task for entry in entries for task in entry.drop))
   ordered = sorted(entries, key=lambda entry: -_mean(entry.drop.values()))
   largest = max([abs(v) for e in entries for v in e.drop.values() if v is not None], default=0)
   footnotes = Footnotes()
   rows = []
+  if content.baseline:
+    rows.append(
+      [
+        Cell("<i>the metric with all features</i>"),
+        *([] if _lack_counts(entries) else [Cell("")]),
+        Cell(""),
+        *(_baseline(content, task, footnotes) for task in tasks),
+      ]
+    )
   for entry in ordered[:_MOST_SHOWN]:
     count = len(entry.features) if isinstance(entry.features, list) else entry.features
     rows.append(
@@ -52,12 +77,12 @@ def _drops(entries: Sequence[Importance.Entry], names: Names) -> str:
         Cell(breakable(shortened(entry.name))),
         *([] if _lack_counts(entries) else [number(count, ",.0f", footnotes)]),
         number(_mean(entry.drop.values()), ".4f", footnotes),
-        *(_drop(entry, task, largest, footnotes) for task in tasks),
+        *(_drop(entry, task, largest, content, footnotes) for task in tasks),
       ]
     )
   headings = [
-    Heading("left out"),
-    *([] if _lack_counts(entries) else [Heading("features")]),
+    Heading("permuted"),
+    *([] if _lack_counts(entries) else [Heading("columns")]),
     Heading("mean drop", "Over the tasks"),
     *(Heading(names.text(task), task) for task in tasks),
   ]
@@ -66,15 +91,26 @@ def _drops(entries: Sequence[Importance.Entry], names: Names) -> str:
   return table(headings, {"": rows}, footnotes) + note
 
 
+def _baseline(content: Importance, task: str, footnotes: Footnotes) -> Cell:
+  reason = content.reasons.get(task, NOT_MEASURED)
+  return number(content.baseline.get(task), ".4f", footnotes, reason)
+
+
 def _lack_counts(entries: Sequence[Importance.Entry]) -> bool:
-  return all(entry.features is None for entry in entries)
+  """Whether there is nothing to tell about how many columns were permuted."""
+  return all(
+    entry.features in (None, 1) or (isinstance(entry.features, list) and len(entry.features) == 1)
+    for entry in entries
+  )
 
 
-def _drop(entry: Importance.Entry, task: str, largest: float, footnotes: Footnotes) -> Cell:
+def _drop(
+  entry: Importance.Entry, task: str, largest: float, content: Importance, footnotes: Footnotes
+) -> Cell:
   """A drop on a ground the darker the larger it is; its interval is the tooltip."""
   value = entry.drop.get(task)
   if value is None:
-    return footnotes.dash(NOT_MEASURED)
+    return footnotes.dash(content.reasons.get(task, NOT_MEASURED))
   low = (entry.drop_low or {}).get(task)
   high = (entry.drop_high or {}).get(task)
   tooltip = (
@@ -95,7 +131,10 @@ def what_if(evaluation: Evaluation, names: Names) -> str:
   metrics = list(dict.fromkeys(name for scenario in scenarios for name in scenario.metrics))
   tasks = list(dict.fromkeys(task for scenario in scenarios for task in scenario.top_tasks))
   weights = evaluation.score.weights
-  result = _scenario_metrics(found, metrics, weights, names)
+  result = _scenario_metrics(found, metrics, weights, names) + (
+    '<p class="hint">The labels come from the order that people saw: any other looks worse than it '
+    "is, the more so the smaller Kendall's tau is.</p>"
+  )
   if tasks:
     result += _top_tasks(found, tasks, weights, names)
   return result
