@@ -28,16 +28,28 @@ class ScoreTerms:
 
   def __call__(self, probabilities: np.ndarray) -> np.ndarray:
     """Maps probabilities [n, tasks] to terms, float64 [n, tasks]."""
-    terms = probabilities.astype(np.float64) * self._weights
+    return self._terms(probabilities, self._weights)
+
+  def scores(self, columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns what orders as the scores do, float32 [n].
+
+    They are the scores by a power of 2, so that no weight is too large or too small for a float32.
+
+    Args:
+      columns: the probabilities of one task after the other, [n] each.
+    """
+    _, exponent = np.frexp(np.abs(self._weights).max())
+    weights = np.ldexp(self._weights, -exponent)
+    result = np.empty(len(columns[0]), np.float32)
+    for first in range(0, result.size, _ROWS_AT_ONCE):
+      rows = slice(first, first + _ROWS_AT_ONCE)
+      probabilities = np.stack([column[rows] for column in columns], axis=1)
+      result[rows] = self._terms(probabilities, weights).sum(axis=1)
+    return result
+
+  def _terms(self, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    terms = probabilities.astype(np.float64) * weights
     for group in self._groups:
       largest = probabilities[:, group].argmax(axis=1)
       terms[:, group] *= np.arange(len(group)) == largest[:, np.newaxis]
     return terms
-
-  def scores(self, columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the scores of probabilities that come a task at a time, [n] each, as float32 [n]."""
-    result = np.empty(len(columns[0]), np.float32)
-    for first in range(0, result.size, _ROWS_AT_ONCE):
-      rows = slice(first, first + _ROWS_AT_ONCE)
-      result[rows] = self(np.stack([column[rows] for column in columns], axis=1)).sum(axis=1)
-    return result

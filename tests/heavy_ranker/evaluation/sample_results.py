@@ -33,18 +33,21 @@ PARTITIONS = ("validation", "popular_authors")
 STEPS = (400, 800, 1200)
 _EXAMPLES = 20_000
 _POINTS = 400
+_RARE = "recap.engagement.is_report_tweet_clicked"
 _NO_POSITIVE = "no example has label 1"
 
 
 def write_samples(
   save_dir: Path, steps: tuple[int, ...] = STEPS, num_tasks: int = len(TASKS), seed: int = 20230301
 ) -> None:
-  """Writes `evaluation/step-N.json` for each step, with the first tasks."""
+  """Writes `step-N.json` and `importance-N.json` for each step, with the first tasks."""
   folder = save_dir / "evaluation"
   folder.mkdir(parents=True, exist_ok=True)
   for position, step in enumerate(steps):
     result = sample(step, 1.6 / (1 + position), num_tasks, seed)
     (folder / f"step-{step}.json").write_text(json.dumps(result, allow_nan=False))
+    importance = _importance(np.random.default_rng(seed))
+    (folder / f"importance-{step}.json").write_text(json.dumps(importance, allow_nan=False))
 
 
 def sample(
@@ -70,7 +73,6 @@ def sample(
       | {"what_if": _what_if(weights, is_main=position == 0)}
       for position, name in enumerate(PARTITIONS)
     },
-    "importance": _importance(np.random.default_rng(seed)),
   }
 
 
@@ -235,19 +237,26 @@ def _strata(generator: np.random.Generator, tasks: dict) -> dict:
 
 def _importance(generator: np.random.Generator) -> dict:
   def entry(name: str, scale: float, count: int) -> dict:
-    drop = {task: float(scale * generator.gamma(1.5) - 0.002) for task in TASKS}
+    drop = {task: float(scale * generator.gamma(1.5) - 0.002) for task in TASKS if task != _RARE}
+    drop[_RARE] = None
     return {
       "name": name,
       "features": [f"{name}_{position}" for position in range(count)],
       "drop": drop,
-      "drop_low": {task: value - 0.002 for task, value in drop.items()},
-      "drop_high": {task: value + 0.002 for task, value in drop.items()},
+      "drop_low": {task: value and value - 0.002 for task, value in drop.items()},
+      "drop_high": {task: value and value + 0.002 for task, value in drop.items()},
     }
 
   groups = ("user_embedding", "author_embedding", "continuous: user_aggregate", "binary")
   return {
+    "format_version": 1,
     "partition": PARTITIONS[0],
     "metric": "auroc",
+    "examples": 8192,
+    "repeats": 5,
+    "baseline": {**dict.fromkeys(TASKS, 0.75), _RARE: None},
+    "reasons": {_RARE: _NO_POSITIVE},
+    "notes": ["3 of the 9 columns of binary are in no group"],
     "groups": [entry(name, 0.03 / (1 + i), 3 * i + 1) for i, name in enumerate(groups)],
     "features": [entry(f"continuous[{i}]", 0.01 / (1 + i), 1) for i in range(60)],
   }
