@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from heavy_ranker.evaluation.user_order import order_within_users
+
 
 def user_kendall_taus(
   users: np.ndarray, num_users: int, first: np.ndarray, second: np.ndarray
@@ -17,13 +19,15 @@ def user_kendall_taus(
   Args:
     users: each example's user, a number below `num_users`, [n].
     num_users: how many users.
-    first: what the one order goes by, finite, [n].
-    second: what the other goes by, finite, [n].
+    first: what the one order goes by, finite; compared as float32, [n].
+    second: what the other goes by, as well, [n].
 
   Returns:
     float64 [num_users] in [-1, 1]; NaN where an order ties all of the user's examples.
   """
-  order = np.lexsort((second, first, users))
+  first, second = (np.asarray(values, np.float32) for values in (first, second))
+  order = order_within_users(users, second)
+  order = order[order_within_users(users[order], first[order])]
   users, first, second = users[order], first[order], second[order]
   sizes = np.bincount(users, minlength=num_users)
   pairs = sizes * (sizes - 1.0) / 2
@@ -55,7 +59,7 @@ def _is_new(*keys: np.ndarray) -> np.ndarray:
 
 def _ranks(users: np.ndarray, num_users: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Returns the rank of each value among its user's, from 0, equal ones alike; and tied pairs."""
-  order = np.lexsort((values, users))
+  order = order_within_users(users, values)
   of_users, ordered = users[order], values[order]
   ties = _tied_pairs(of_users, num_users, ordered)
   dense = np.cumsum(_is_new(of_users, ordered)) - 1

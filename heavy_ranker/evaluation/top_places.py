@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from heavy_ranker.evaluation.user_order import order_within_users
+
 
 def top_chances(users: np.ndarray, num_users: int, scores: np.ndarray, cutoff: int) -> np.ndarray:
   """Returns each example's chance to be among the user's first.
@@ -12,13 +14,13 @@ def top_chances(users: np.ndarray, num_users: int, scores: np.ndarray, cutoff: i
   Args:
     users: each example's user, a number below `num_users`, [n].
     num_users: how many users.
-    scores: the higher the earlier, [n].
+    scores: the higher the earlier; compared as float32, [n].
     cutoff: how many are the first.
 
   Returns:
     float64 [n].
   """
-  order = np.lexsort((-scores, users))
+  order = order_within_users(users, -scores)
   of_users, ordered = users[order], scores[order]
   sizes = np.bincount(users, minlength=num_users)
   ranks = np.arange(users.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -60,7 +60,10 @@ class _Comparison:
   def __init__(self, meter: PartitionMeter, users: PartitionUsers, confidence: Confidence):
     self._meter, self._users, self._confidence = meter, users, confidence
     self._cutoffs = list(meter.subject.settings.ranking_cutoffs)
-    self._engaged = users.engaged()
+    # Examples stand in the order of their users: sorting them by score is much faster then.
+    self._order = np.argsort(users.of_examples, kind="stable")
+    self._of_examples = users.of_examples[self._order], users.count
+    self._engaged = users.engaged()[self._order]
     # Computed like the scenarios' rather than taken from the model, so that rounding moves nobody.
     self._scores = self._scores_by(meter.subject.score)
     self._ndcgs = self._user_ndcgs(self._scores)
@@ -77,9 +80,7 @@ class _Comparison:
     columns = {
       **ndcgs,
       **{_change(name): ndcgs[name] - self._ndcgs[name] for name in ndcgs},
-      "kendall_tau": user_kendall_taus(
-        self._users.of_examples, self._users.count, self._scores, scores
-      ),
+      "kendall_tau": user_kendall_taus(*self._of_examples, self._scores, scores),
       "top_1_changed": 1 - self._overlaps(scores, 1),
       **{f"overlap@{k}": self._overlaps(scores, k) for k in self._cutoffs},
     }
@@ -101,23 +102,22 @@ class _Comparison:
 
   def _probabilities(self, task: str) -> np.ndarray:
     place = self._meter.stored_tasks.index(task)
-    return prediction_keys.probabilities_of(self._meter.store.keys(place))
+    return prediction_keys.probabilities_of(self._meter.store.keys(place)[self._order])
 
   def _scores_by(self, score: ScoreConfig) -> np.ndarray:
     tasks = self._meter.subject.model_tasks
     return ScoreTerms(score, tasks).scores([self._probabilities(task) for task in tasks])
 
   def _user_ndcgs(self, scores: np.ndarray) -> dict[str, np.ndarray]:
-    users = self._users
-    columns = user_rankings(users.of_examples, users.count, scores, self._engaged, self._cutoffs)
+    columns = user_rankings(*self._of_examples, scores, self._engaged, self._cutoffs)
     return {name: column for name, column in columns.items() if name.startswith("ndcg")}
 
   def _top_chances(self, scores: np.ndarray, cutoff: int) -> np.ndarray:
-    return top_chances(self._users.of_examples, self._users.count, scores, cutoff)
+    return top_chances(*self._of_examples, scores, cutoff)
 
   def _overlaps(self, scores: np.ndarray, cutoff: int) -> np.ndarray:
     chances = self._chances[cutoff], self._top_chances(scores, cutoff)
-    return top_overlaps(self._users.of_examples, self._users.count, *chances)
+    return top_overlaps(*self._of_examples, *chances)
 
   def _top_tasks(self, chances: np.ndarray) -> dict[str, dict[str, Optional[float]]]:
     """Returns what the first places hold of each task, before and by another score's chances."""
@@ -129,7 +129,7 @@ class _Comparison:
         "predicted": _mean(probabilities, chances),
       }
     for place, task in enumerate(self._meter.subject.tasks):
-      labels = prediction_keys.labels_of(self._meter.store.keys(place))
+      labels = prediction_keys.labels_of(self._meter.store.keys(place)[self._order])
       tasks[task].update(observed_before=_mean(labels, before), observed=_mean(labels, chances))
     return tasks
 

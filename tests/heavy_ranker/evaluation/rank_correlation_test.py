@@ -35,6 +35,6 @@ def test_equals_scipy_user_by_user(rows):
 def test_equals_scipy_for_long_lists_beside_short_ones():
   generator = np.random.default_rng(0)
   users = np.where(np.arange(6000) < 5000, 1, generator.integers(0, 90, 6000))
-  first = generator.normal(size=6000)
+  first = generator.normal(size=6000).astype(np.float32)
   second = np.round(first + generator.normal(size=6000), 1)
   check(generator.permutation(users), 91, first, second)
