@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Optional
 
+import numpy as np
 import tensorflow as tf
 
 from tfrecords.config.data import DataConfig, Preprocess
@@ -56,6 +57,14 @@ class Preprocessor:
       ConfigError: truncation or mask do not fit the feature's length in the schema.
     """
     return self._slice.width(feature)
+
+  def columns(self, feature: Feature) -> np.ndarray:
+    """Returns which columns of a dense feature are left, as their places in the record, in order.
+
+    Raises:
+      ConfigError: see `width`.
+    """
+    return self._slice.columns(feature)
 
   def outputs(
     self,

@@ -30,6 +30,8 @@ TASK_METRICS = (
 RANKING_METRICS = ("ndcg", "map")
 METRIC_NAMES = (*TASK_METRICS, *RANKING_METRICS)
 PER_USER_METRICS = ("grouped_auc", *RANKING_METRICS)
+# Those whose loss without some features `//heavy_ranker:importance` measures.
+IMPORTANCE_METRICS = ("relative_cross_entropy", "auroc", "log_loss")
 
 _FEWEST_SAMPLES = 10
 
@@ -50,6 +52,8 @@ class EvaluationConfig(StrictModel):
     baselines: predictors to hold the model against, by name, besides `always_mean`:
       `logistic_regression`, and any whose predictions lie in the records.
     logistic_regression: how the first of them is trained.
+    what_if: scenario -> task -> weight: other weights of the score, of which each evaluation says
+      how they would change the order. Tasks that a scenario leaves out keep their weight.
   """
 
   user_feature: str = "meta__user_id"
@@ -65,6 +69,7 @@ class EvaluationConfig(StrictModel):
   logistic_regression: LogisticRegressionConfig = pydantic.Field(
     default_factory=LogisticRegressionConfig
   )
+  what_if: dict[str, dict[str, pydantic.FiniteFloat]] = pydantic.Field(default_factory=dict)
 
   @pydantic.field_validator("baselines", mode="before")
   @classmethod

@@ -82,13 +82,25 @@ class HeavyRankerConfig(StrictModel):
         f"score.weights: found no weight for {', '.join(unknown)}, allowed: a number for each "
         "(0 leaves the task out of the score)"
       )
-    for group in self.score.only_largest_of:
-      weights = {self.score.weight_of(task) for task in group if task in self.model.tasks}
+    self._check_shared_weights(self.score, "score.weights")
+
+  def _check_shared_weights(self, score: ScoreConfig, path: str) -> None:
+    for group in score.only_largest_of:
+      weights = {score.weight_of(task) for task in group if task in self.model.tasks}
       if len(weights) > 1:
         raise inconsistent(
-          f"score.weights: of {', '.join(group)} only the largest probability counts, so they "
+          f"{path}: of {', '.join(group)} only the largest probability counts, so they "
           f"share one weight; found {', '.join(map(str, sorted(weights)))}"
         )
+
+  @pydantic.model_validator(mode="after")
+  def _check_what_if(self) -> "HeavyRankerConfig":
+    for scenario, weights in self.evaluation.what_if.items():
+      path = f"evaluation.what_if.{scenario}"
+      for task in weights:
+        _require(task, self.model.tasks, f"{path}.{task}", "model.tasks")
+      self._check_shared_weights(self.score.with_weights(weights), path)
+    return self
 
 
 def _require(task: str, known: Iterable[str], path: str, where: str) -> None:

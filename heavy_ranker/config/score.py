@@ -1,5 +1,6 @@
 """The `score` section: how ten probabilities become one number."""
 
+from collections.abc import Mapping
 from typing import Optional
 
 import pydantic
@@ -56,3 +57,7 @@ class ScoreConfig(StrictModel):
   def weight_of(self, task: str) -> Optional[float]:
     """Returns a task's weight: the given one, else the published one, else None."""
     return self.weights.get(task, DEFAULT_WEIGHTS.get(task))
+
+  def with_weights(self, weights: Mapping[str, float]) -> "ScoreConfig":
+    """Returns the section with other weights for some tasks, not checked anew."""
+    return self.model_copy(update={"weights": {**self.weights, **weights}})

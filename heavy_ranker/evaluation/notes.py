@@ -63,11 +63,12 @@ def _on_users(
 def _on_sampling(meter: PartitionMeter, users: PartitionUsers) -> list[str]:
   share, stored = 2**meter.store.halvings, len(meter.store)
   what = "examples" if users.ids is None else "users with all their examples"
+  what_if = " what_if," if meter.subject.settings.what_if else ""
   estimate = "" if users.ids is None else "; the number of users is an estimate"
   return [
     f"{meter.everything.examples} examples are more than evaluation.max_examples_in_memory, "
     f"{meter.subject.settings.max_examples_in_memory}: what is not a sum comes from histograms, "
     "with the error given under approximation_error",
-    "metrics by user, confidence intervals (scaled to all examples) and score_histogram come from "
-    f"a sample: 1 in {share} of the {what}, {stored} examples{estimate}",
+    f"metrics by user,{what_if} confidence intervals (scaled to all examples) and score_histogram "
+    f"come from a sample: 1 in {share} of the {what}, {stored} examples{estimate}",
   ]

@@ -84,6 +84,8 @@ class PartitionMeter:
     baselines: name -> all examples with the baseline's predictions.
     uncalibrated: all examples with the raw predictions; None unless `subject.is_calibrated`.
     store: the examples themselves, up to `max_examples_in_memory`.
+    stored_tasks: the tasks whose predictions it keeps: the measured ones and then, if there are
+      scenarios to try (`evaluation.what_if`), the model's others, with labels 0.
     score_share: what each task contributes to the score.
   """
 
@@ -94,14 +96,16 @@ class PartitionMeter:
     self.strata = [self._population() for _ in subject.strata]
     self.baselines = {name: self._population() for name in subject.baselines}
     self.uncalibrated = self._population() if subject.is_calibrated else None
+    others = [task for task in subject.model_tasks if task not in subject.tasks]
+    self.stored_tasks = (*subject.tasks, *(others if subject.settings.what_if else ()))
     # The model's columns first, then those of each baseline; see `baseline_keys`.
     self.store = ExampleStore(
-      len(subject.tasks) * (1 + len(subject.baselines)),
+      len(self.stored_tasks) + len(subject.tasks) * len(subject.baselines),
       len(subject.strata),
       subject.settings.max_examples_in_memory,
     )
     self.score_share = ScoreShare(subject.score, subject.model_tasks)
-    self._positions = [subject.model_tasks.index(task) for task in subject.tasks]
+    self._positions = [subject.model_tasks.index(task) for task in self.stored_tasks]
     self._pending: list[MeasuredBatch] = []
     self._pending_examples = 0
     self._taken = 0
@@ -113,7 +117,8 @@ class PartitionMeter:
   def baseline_keys(self, name: str, task: int) -> np.ndarray:
     """Returns the stored examples' keys of a task's index with a baseline's predictions [n]."""
     subject = self.subject
-    return self.store.keys(len(subject.tasks) * (1 + subject.baselines.index(name)) + task)
+    first = len(self.stored_tasks) + len(subject.tasks) * subject.baselines.index(name)
+    return self.store.keys(first + task)
 
   def add(self, batch: MeasuredBatch) -> None:
     """Adds a batch.
@@ -134,20 +139,22 @@ class PartitionMeter:
     if not batches:
       return
     every = np.concatenate([batch.probabilities for batch in batches])
-    probabilities = every[:, self._positions]
+    stored = every[:, self._positions]
+    probabilities = stored[:, : len(self.subject.tasks)]
     labels = np.concatenate([batch.labels for batch in batches]).astype(bool)
     strata = self._strata_of(batches)
     self.everything.add(probabilities, labels)
     for population, chosen in zip(self.strata, strata):
       population.add(probabilities[chosen], labels[chosen])
-    keys = [prediction_keys.encode(probabilities, labels)]
+    unmeasured = stored.shape[1] - labels.shape[1]
+    keys = [prediction_keys.encode(stored, np.pad(labels, [(0, 0), (0, unmeasured)]))]
     for name, population in self.baselines.items():
       predicted = np.concatenate([batch.baselines[name] for batch in batches])
       population.add(predicted, labels)
       keys.append(prediction_keys.encode(predicted, labels))
     if self.uncalibrated is not None:
       raw = np.concatenate([batch.uncalibrated for batch in batches])
-      self.uncalibrated.add(raw[:, self._positions], labels)
+      self.uncalibrated.add(raw[:, self._positions[: labels.shape[1]]], labels)
     self.score_share.add(every)
     self.store.add(
       np.concatenate(keys, axis=1),

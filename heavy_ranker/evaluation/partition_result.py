@@ -14,6 +14,7 @@ from heavy_ranker.evaluation.partition_users import PartitionUsers, weighted_mea
 from heavy_ranker.evaluation.population import Population, TaskMeasurement
 from heavy_ranker.evaluation.reliability import Reliability
 from heavy_ranker.evaluation.undefined import reasons
+from heavy_ranker.evaluation.what_if import what_if
 
 _GROUPED_AUC = "grouped_auc"
 _RCE = "relative_cross_entropy"
@@ -44,7 +45,7 @@ class PartitionResult:
     columns = users.rankings()
     ranking = {name: weighted_mean(column) for name, column in columns.items()}
     count = None if users.ids is None else users.count * 2**self._store.halvings
-    return {
+    result = {
       "examples": meter.everything.examples,
       "users": count,
       "batches": meter.batches,
@@ -60,6 +61,9 @@ class PartitionResult:
         for index, name in enumerate(subject.strata)
       },
     }
+    if subject.settings.what_if:
+      result["what_if"] = what_if(meter, users, self._confidence)
+    return result
 
   def _tasks(self) -> dict[str, dict[str, Any]]:
     names = self._subject.tasks

@@ -60,12 +60,16 @@ class PartitionUsers:
     names = [name for name in RANKING_METRICS if name in self._subject.metrics]
     if self.ids is None or not self.engaging_tasks() or not names:
       return {f"{name}@{cutoff}": np.zeros(0) for name in names for cutoff in cutoffs}
+    scores, engaged = self._store.scores(), self.engaged()
+    columns = user_rankings(self.of_examples, self.count, scores, engaged, cutoffs)
+    return {name: column for name, column in columns.items() if name.split("@")[0] in names}
+
+  def engaged(self) -> np.ndarray:
+    """Returns which stored examples the user engaged with in any way, bool [n]."""
     engaged = np.zeros(len(self._store), bool)
     for task in self.engaging_tasks():
       engaged |= prediction_keys.labels_of(self._store.keys(task))
-    scores = self._store.scores()
-    columns = user_rankings(self.of_examples, self.count, scores, engaged, cutoffs)
-    return {name: column for name, column in columns.items() if name.split("@")[0] in names}
+    return engaged
 
   def engaging_tasks(self) -> list[int]:
     """Returns the indices of the measured tasks that are engagement: those the score rewards."""

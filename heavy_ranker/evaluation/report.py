@@ -51,7 +51,7 @@ def _report(evaluations: Evaluations, run: str) -> str:
     Section("baselines", "Against baselines", _baselines(shown, names)),
     Section("steps", "Over training steps", report_figures.over_steps(evaluations, names)),
     *_partition_sections(shown, names),
-    *_sensitivity_sections(shown, names),
+    *_sensitivity_sections(evaluations, names),
   ]
   title = f"{shortened(run)}, step {evaluations.step:,}: evaluation"
   return page(title, _header(evaluations), sections)
@@ -130,21 +130,18 @@ def _partition_sections(evaluation: Evaluation, names: Names) -> list[Section]:
   return sections
 
 
-def _sensitivity_sections(evaluation: Evaluation, names: Names) -> list[Section]:
-  importance, what_if = evaluation.importance, evaluation.what_if
+def _sensitivity_sections(evaluations: Evaluations, names: Names) -> list[Section]:
   sections = []
-  if importance:
-    about = (
-      f'<p class="hint">How much {escape(shortened(importance.metric or "the metric"))} drops on '
-      f"{escape(shortened(importance.partition or 'the data'))} without them.</p>"
-    )
-    tables = report_sensitivity.importance(importance, names)
+  tables = {}
+  if evaluations.importance is not None:
+    tables = report_sensitivity.importance(evaluations.importance, names)
+  if tables:
     content = "".join(f"<h3>{title}</h3>{part}" for title, part in tables.items())
-    sections.append(Section("importance", "Features", content and about + content))
+    about = report_sensitivity.about_importance(evaluations.importance)
+    sections.append(Section("importance", "Features", about + content))
+  what_if = report_sensitivity.what_if(evaluations.shown, names)
   if what_if:
-    content = report_sensitivity.what_if(what_if, evaluation.score.weights, names)
-    about = f'<p class="hint">On {escape(shortened(what_if.partition or "the data"))}.</p>'
-    sections.append(Section("what-if", "Other weights of the score", content and about + content))
+    sections.append(Section("what-if", "Other weights of the score", what_if))
   return sections
 
 

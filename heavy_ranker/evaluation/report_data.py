@@ -14,9 +14,8 @@ from typing import Annotated, Any, NamedTuple, Optional, TypeVar, Union
 import tensorflow as tf
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from heavy_ranker.evaluation.results_file import FORMAT_VERSION, importance_path
 from tfrecords.errors import DataError, reason
-
-FORMAT_VERSION = 1
 
 _FOLDER = "evaluation"
 _FILE = re.compile(r"step-(\d+)\.json")
@@ -173,6 +172,37 @@ class PartitionMetrics(_Part):
   ranking_confidence: ByName[Interval] = {}
 
 
+class TopTask(_Part):
+  """What the first places of the users' lists hold of a task, before and with other weights."""
+
+  predicted_before: Rate = None
+  predicted: Rate = None
+  observed_before: Rate = None
+  observed: Rate = None
+
+
+class WhatIf(_Part):
+  """What other weights of the score would do to the order.
+
+  Attributes:
+    reason: why nothing could be measured.
+    cutoff: how many places `top_tasks` looks at.
+    present: the metrics of the score as it is.
+  """
+
+  class Scenario(TaskMetrics):
+    """One set of weights."""
+
+    name: str
+    weights: dict[str, Number] = {}
+    top_tasks: ByName[TopTask] = {}
+
+  reason: Optional[str] = None
+  cutoff: Optional[int] = None
+  present: dict[str, Number] = {}
+  scenarios: list[Scenario] = []
+
+
 class Partition(PartitionMetrics):
   """Everything measured on a partition."""
 
@@ -185,6 +215,7 @@ class Partition(PartitionMetrics):
   notes: list[str] = []
   score_histogram: Optional[ScoreHistogram] = None
   strata: ByName[Stratum] = {}
+  what_if: Optional[WhatIf] = None
 
 
 class Score(_Part):
@@ -196,7 +227,14 @@ class Score(_Part):
 
 
 class Importance(_Part):
-  """How much worse a metric gets without a group of features, or without one feature."""
+  """How much worse a metric gets without a group of features, or without one feature.
+
+  Attributes:
+    examples: on how many examples.
+    baseline: the metric by task with all features.
+    reasons: why a task has none.
+    notes: what has to be known, in sentences.
+  """
 
   class Entry(_Part):
     """One group or feature; what a metric loses without it, by task, with its interval."""
@@ -207,26 +245,16 @@ class Importance(_Part):
     drop_low: Optional[dict[str, Number]] = None
     drop_high: Optional[dict[str, Number]] = None
 
+  format_version: int
   partition: str = ""
   metric: str = ""
+  examples: Number = None
+  repeats: Number = None
+  baseline: dict[str, Number] = {}
+  reasons: ByName[str] = {}
+  notes: list[str] = []
   groups: list[Entry] = []
   features: list[Entry] = []
-
-
-class WhatIf(_Part):
-  """What other weights of the score would do to the order."""
-
-  class Scenario(_Part):
-    """One set of weights; further keys are metrics."""
-
-    name: str
-    weights: dict[str, Number] = {}
-    ndcg_at_10: Number = Field(None, alias="ndcg@10")
-    kendall_tau: Number = None
-    moved_top_share: Number = None
-
-  partition: str = ""
-  scenarios: list[Scenario] = []
 
 
 class EvaluationMetrics(_Part):
@@ -245,8 +273,6 @@ class Evaluation(_Part):
   tasks: list[str] = []
   score: Score = Score()
   partitions: ByName[Partition]
-  importance: Optional[Importance] = None
-  what_if: Optional[WhatIf] = None
 
 
 class Evaluations(NamedTuple):
@@ -256,12 +282,14 @@ class Evaluations(NamedTuple):
     step: the one the report is about.
     shown: that evaluation.
     history: the metrics of all, by step in ascending order.
-    skipped: what could not be read of the others, a sentence each.
+    importance: that of the features to the shown step; None where it was not measured.
+    skipped: what could not be read besides that evaluation, a sentence each.
   """
 
   step: int
   shown: Evaluation
   history: dict[int, EvaluationMetrics]
+  importance: Optional[Importance]
   skipped: list[str]
 
 
@@ -296,7 +324,14 @@ def read_evaluations(save_dir: str, step: Optional[int] = None) -> Evaluations:
       history[known] = _read(files[known], EvaluationMetrics)
     except DataError as error:
       skipped.append(f"Left out of the curves over training steps: {error}.")
-  return Evaluations(chosen, shown, history, skipped)
+  importance = None
+  path = importance_path(save_dir, chosen)
+  if tf.io.gfile.exists(path):
+    try:
+      importance = _read(path, Importance)
+    except DataError as error:
+      skipped.append(f"Left out: {error}.")
+  return Evaluations(chosen, shown, history, importance, skipped)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -320,10 +355,10 @@ def _read(path: str, model: type[_Model]) -> _Model:
 
 
 def _damaged(path: str, what: str) -> DataError:
-  return DataError(
-    f"{path}: {what}. Evaluate that checkpoint again with //heavy_ranker:evaluate, or "
-    "remove the file"
-  )
+  how = "Evaluate that checkpoint again with //heavy_ranker:evaluate"
+  if os.path.basename(path).startswith("importance"):
+    how = "Measure it again with //heavy_ranker:importance"
+  return DataError(f"{path}: {what}. {how}, or remove the file")
 
 
 def _require_lengths(model: BaseModel, *longer: tuple[str, int]) -> None:

@@ -17,6 +17,11 @@ def results_path(save_dir: str, step: int) -> str:
   return os.path.join(save_dir, "evaluation", f"step-{step}.json")
 
 
+def importance_path(save_dir: str, step: int) -> str:
+  """Returns where the importance of the features lies: apart, so that either can be made anew."""
+  return os.path.join(save_dir, "evaluation", f"importance-{step}.json")
+
+
 def write_result(result: dict[str, Any], path: str) -> None:
   """Writes a result in one step; what is not finite, which JSON lacks, becomes null.
 

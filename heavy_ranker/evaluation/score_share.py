@@ -5,13 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from heavy_ranker.config.score import ScoreConfig
+from heavy_ranker.evaluation.score_terms import ScoreTerms
 
 
 class ScoreShare:
-  """Moments of weight * probability by task, over examples as they are read.
-
-  Of the tasks of which only the largest counts, the others contribute 0, so that contributions add
-  up to the score (before `negative_squash_epsilon`, which keeps the order).
+  """Moments of the score's terms (see `ScoreTerms`) by task, over examples as they are read.
 
   Args:
     config: the section `score`.
@@ -19,11 +17,7 @@ class ScoreShare:
   """
 
   def __init__(self, config: ScoreConfig, tasks: Sequence[str]):
-    self._weights = np.array([config.weight_of(task) or 0.0 for task in tasks], np.float64)
-    groups = [
-      [tasks.index(task) for task in group if task in tasks] for group in config.only_largest_of
-    ]
-    self._groups = [group for group in groups if len(group) > 1]
+    self._terms = ScoreTerms(config, tasks)
     self._count = 0
     self._sums = np.zeros(len(tasks))
     self._absolute = np.zeros(len(tasks))
@@ -31,10 +25,7 @@ class ScoreShare:
 
   def add(self, probabilities: np.ndarray) -> None:
     """Adds examples: the predictions of all the model's tasks, [n, tasks]."""
-    terms = probabilities.astype(np.float64) * self._weights
-    for group in self._groups:
-      largest = probabilities[:, group].argmax(axis=1)
-      terms[:, group] *= np.arange(len(group)) == largest[:, np.newaxis]
+    terms = self._terms(probabilities)
     score = terms.sum(axis=1)
     self._count += len(terms)
     self._sums += terms.sum(axis=0)

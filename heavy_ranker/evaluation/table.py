@@ -17,6 +17,14 @@ _COLUMNS = {
   "average_precision": ("PR-AUC", "{:.4f}"),
 }
 _RCE = "relative_cross_entropy"
+# of a scenario of what_if: metric without its cutoff -> heading and format
+_SCENARIO_COLUMNS = {
+  "ndcg_change": ("change of ndcg@{k}", "{:+.4f}"),
+  "kendall_tau": ("Kendall's tau", "{:.4f}"),
+  "top_1_changed": ("other first", "{:.1%}"),
+  "overlap": ("first {k} that stay", "{:.1%}"),
+}
+_MOST_SHIFTS = 3
 _WITH_INTERVAL = ("relative_cross_entropy", "auroc", "grouped_auc", "average_precision")
 
 
@@ -39,6 +47,7 @@ def format_result(result: dict[str, Any]) -> str:
         _table(partition),
         *_baselines(partition),
         *_notes(partition),
+        *_what_if(partition),
       ]
     )
     for name, partition in result["partitions"].items()
@@ -122,3 +131,45 @@ def _short(task: str) -> str:
 
 def _cell(value: float, style: str) -> str:
   return style.format(value) if math.isfinite(value) else "-"
+
+
+def _what_if(partition: dict[str, Any]) -> list[str]:
+  """The scenarios of `evaluation.what_if`, if there are any."""
+  content = partition.get("what_if")
+  if content is None:
+    return []
+  if content["reason"] is not None:
+    return ["", f"what if: {content['reason']}"]
+  scenarios, cutoff = content["scenarios"], content["cutoff"]
+  names = [name for name in scenarios[0]["metrics"] if not name.startswith("ndcg@")]
+  rows = [
+    [each["name"], *(_scenario_metric(each, name) for name in names), _shifts(each["top_tasks"])]
+    for each in scenarios
+  ]
+  headings = ["what if", *map(_scenario_heading, names), f"most changed in the first {cutoff}"]
+  alignment = ["left", *["right"] * len(names), "left"]
+  return ["", tabulate(rows, headings, disable_numparse=True, colalign=alignment)]
+
+
+def _scenario_heading(name: str) -> str:
+  kind, _, cutoff = name.partition("@")
+  return _SCENARIO_COLUMNS[kind][0].format(k=cutoff)
+
+
+def _scenario_metric(scenario: dict[str, Any], name: str) -> str:
+  style = _SCENARIO_COLUMNS[name.partition("@")[0]][1]
+  text = _cell(scenario["metrics"][name], style)
+  if not name.startswith("ndcg_change"):
+    return text
+  return text + _half_width(scenario["confidence"].get(name), style.replace("+", ""))
+
+
+def _shifts(tasks: dict[str, dict[str, float]]) -> str:
+  """The tasks whose mean prediction changes most, as shares of what it was."""
+  shifts = {
+    _short(name): task["predicted"] / task["predicted_before"] - 1
+    for name, task in tasks.items()
+    if task["predicted_before"] > 0
+  }
+  largest = sorted(shifts.items(), key=lambda shift: -abs(shift[1]))[:_MOST_SHIFTS]
+  return ", ".join(f"{name} {shift:+.1%}" for name, shift in largest)

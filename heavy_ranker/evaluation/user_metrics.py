@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from heavy_ranker.evaluation import prediction_keys
+from heavy_ranker.evaluation.user_order import falling_bits
 
 
 def user_aurocs(users: np.ndarray, num_users: int, keys: np.ndarray) -> np.ndarray:
@@ -98,7 +99,7 @@ class _Lists:
   """Examples by user and falling score, each with what holds of its group of tied scores."""
 
   def __init__(self, users: np.ndarray, scores: np.ndarray, engaged: np.ndarray):
-    keys = users.astype(np.uint64) << np.uint64(33) | _descending(scores).astype(
+    keys = users.astype(np.uint64) << np.uint64(33) | falling_bits(scores).astype(
       np.uint64
     ) << np.uint64(1)
     keys = np.sort(keys | engaged.astype(np.uint64))
@@ -123,13 +124,6 @@ class _Lists:
     others = (self._hits - 1) / np.maximum(self._size - 1, 1)
     hits_up_to = self._hits_before + 1 + self._rank_in_group * others
     return self._hits / self._size * hits_up_to / self._rank * (self._rank <= cutoff)
-
-
-def _descending(scores: np.ndarray) -> np.ndarray:
-  """Returns uint32 numbers that fall as the float32 scores rise."""
-  bits = (np.ascontiguousarray(scores, np.float32) + np.float32(0)).view(np.uint32)
-  sign = np.uint32(1 << 31)
-  return np.where(bits & sign, bits, ~bits & ~sign)
 
 
 def _starts(ordered: np.ndarray) -> np.ndarray:

@@ -850,6 +850,10 @@ SHAPES = [
   ({"which_metrics": []}, "which_metrics", "found no name"),
   ({"evaluation": {"bootstrap_samples": 9}}, "evaluation.bootstrap_samples", "0 (no conf"),
   ({"evaluation": {"ranking_cutoffs": [3, 3]}}, "evaluation.ranking_cutoffs", "each number once"),
+  ({"evaluation": {"what_if": {"a": {"like": 1}}}}, "evaluation.what_if.a.like", "is missing from"),
+  ({"evaluation": {"what_if": {"a": {LIKES: "much"}}}}, f"evaluation.what_if.a.{LIKES}", "number"),
+  ({"evaluation": {"what_if": {"a": {LIKES: True}}}}, f"evaluation.what_if.a.{LIKES}", "a boolean"),
+  ({"evaluation": {"what_if": {"a": {REPLIES: 4}}}}, "evaluation.what_if.a", "found 3.0, 4.0"),
   (
     {"evaluation": {"baselines": {"always_mean": {}}}},
     "evaluation.baselines.always_mean",

@@ -15,6 +15,7 @@ from heavy_ranker.config.evaluation import TASK_METRICS
 from heavy_ranker.evaluation import metrics
 from heavy_ranker.evaluation.baselines import Baseline
 from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
+from heavy_ranker.evaluation.report import report_path
 from heavy_ranker.evaluation.results_file import read_result, results_path
 from heavy_ranker.evaluation.table import format_result
 from tests.heavy_ranker.evaluation import user_run
@@ -108,6 +109,19 @@ def test_evaluation_tasks_bound_what_is_measured(folder):
   partition = result_of(user_config(folder, *overrides))
   assert list(partition["tasks"]) == [TASKS[1]]
   assert any(f"{TASKS[0]} does not count" in note for note in partition["notes"])
+
+
+def test_scenarios_take_all_tasks_however_few_are_measured(folder):
+  what_if = f"evaluation.what_if={{x: {{{TASKS[2]}: 0}}}}"
+  measured = f"validation_data.validation.evaluation_tasks=[{TASKS[1]}]"
+  result = Evaluator(user_config(folder, what_if, measured)).run()
+  (few,) = result["partitions"]["validation"]["what_if"]["scenarios"]
+  (scenario,) = result_of(user_config(folder, what_if))["what_if"]["scenarios"]
+  for name in ("kendall_tau", "overlap@10"):
+    assert few["metrics"][name] == scenario["metrics"][name]
+  assert scenario["weights"] == {TASKS[0]: 0.5, TASKS[1]: 11.0, TASKS[2]: 0.0}
+  shown = Path(report_path(str(folder / "run"))).read_text()
+  assert "Other weights of the score" in shown and "what if" in format_result(result)
 
 
 def test_which_metrics_bounds_what_is_reported(folder):

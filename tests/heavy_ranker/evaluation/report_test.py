@@ -40,8 +40,8 @@ def page(html):
   return Page(html)
 
 
-def _write(folder: Path, result: object, step: int = 1) -> Path:
-  path = folder / "evaluation" / f"step-{step}.json"
+def _write(folder: Path, result: object, step: int = 1, what: str = "step") -> Path:
+  path = folder / "evaluation" / f"{what}-{step}.json"
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(result if isinstance(result, str) else json.dumps(result))
   return path
@@ -57,7 +57,8 @@ def _minimal(**partition: object) -> dict:
 
 def test_lies_beside_the_evaluations_and_names_the_run(run, page):
   files = sorted(path.name for path in (run / "evaluation").iterdir())
-  assert files == ["report.html", *sorted(f"step-{step}.json" for step in STEPS)]
+  written = [f"{what}-{step}.json" for what in ("importance", "step") for step in STEPS]
+  assert files == sorted([*written, "report.html"])
   assert page.text["h1"] == "sample_run, step 1,200: evaluation"
   assert "/runs/heavy_ranker/checkpoints/step-1200" in page.text["dl"]
 
@@ -149,6 +150,52 @@ def test_equal_evaluations_give_equal_bytes_and_leave_matplotlib_alone(tmp_path)
   assert dict(matplotlib.rcParams) == settings
 
 
+def test_scenarios_tell_what_they_change(page):
+  metrics, tasks = (table for table in page.tables if table[0][0] == "scenario")
+  assert metrics[0][1:4] == ["ndcg@10", "change of ndcg@10", "Kendall's tau"]
+  half = next(row for row in metrics if row[0] == "replies count half")
+  assert half[1:6] == ["0.4560", "−0.0040−0.0050 … −0.0030", "0.9400", "5.0%", "92.0%"]
+  assert half[6] == "is_replied 27 → 13.5"
+  without_users = metrics[-1]
+  assert without_users[1:6] == ["–1"] * 5
+  assert "it has no users" in page.text["ol"]
+  half = next(row for row in tasks if row[0] == "replies count half")
+  assert half[1:3] == ["+20.0%", "−20.0%"]
+  # More likes are good, and so is less of what lowers the score.
+  kinds = [a["class"] for _, a in page.tags if "20.0%" in str(a) or "heat" in a.get("class", "")]
+  assert {"heat gain", "heat loss"} <= set(kinds)
+  assert any(title.startswith("predicted 0.06 → 0.072, observed") for title in page.values("title"))
+
+
+def test_features_show_what_is_lost_without_them(page):
+  groups, features = (table for table in page.tables if table[0][0] == "permuted")
+  assert groups[0][:4] == ["permuted", "columns", "mean drop", "is_favorited"]
+  assert groups[1][:4] == ["the metric with all features", "", "", "0.7500"]
+  drops = [float(row[2].replace("−", "-")) for row in groups[2:]]
+  assert len(drops) == 4 and drops == sorted(drops, reverse=True)
+  assert features[0][:2] == ["permuted", "mean drop"]
+  assert len(features) == 52
+  rare = groups[0].index("is_report_tweet_clicked")
+  assert {row[rare] for row in groups[1:]} == {"–1"}
+  assert "How much auroc drops on 8,192 examples of validation" in page.text["p"]
+  assert "3 of the 9 columns of binary are in no group" in page.text["ul"]
+
+
+def test_importance_that_cannot_be_read_is_left_out(tmp_path):
+  _write(tmp_path, _minimal())
+  _write(tmp_path, "{", what="importance")
+  page = Page(_report(tmp_path))
+  assert "importance-1.json: is not JSON" in page.text["ul"]
+  assert "Measure it again with //heavy_ranker:importance" in page.text["ul"]
+  assert "Features" not in page.text["h2"]
+
+
+def test_importance_of_another_step_is_not_shown(tmp_path):
+  write_samples(tmp_path, steps=(1,), num_tasks=1)
+  _write(tmp_path, _minimal(), step=2)
+  assert "Features" not in Page(_report(tmp_path)).text["h2"]
+
+
 def test_is_small_enough_to_send(html):
   assert len(html.encode()) < 3_000_000
 
@@ -175,27 +222,37 @@ def test_names_cannot_break_out(tmp_path):
         "ranking": {_HOSTILE: 0.5},
         "tasks": {_HOSTILE: task},
         "strata": {_HOSTILE: {"examples": 1, "tasks": {_HOSTILE: task}}},
+        "what_if": {
+          "reason": _HOSTILE,
+          "scenarios": [
+            {
+              "name": _HOSTILE,
+              "weights": {_HOSTILE: 2},
+              "metrics": {_HOSTILE: 0.5},
+              "top_tasks": {_HOSTILE: {"predicted_before": 0.1, "predicted": 0.2}},
+            }
+          ],
+        },
       }
     },
-    "importance": {
-      "partition": _HOSTILE,
-      "metric": _HOSTILE,
-      "groups": [{"name": _HOSTILE, "drop": {_HOSTILE: 0.1}}],
-    },
-    "what_if": {
-      "partition": _HOSTILE,
-      "scenarios": [{"name": _HOSTILE, "weights": {_HOSTILE: 2}}],
-    },
+  }
+  importance = {
+    "format_version": 1,
+    "partition": _HOSTILE,
+    "metric": _HOSTILE,
+    "notes": [_HOSTILE],
+    "groups": [{"name": _HOSTILE, "drop": {_HOSTILE: 0.1}}],
   }
   for step in (1, 2):
     _write(tmp_path, result, step)
+  _write(tmp_path, importance, 2, "importance")
   html = _report(tmp_path)
   assert "<script>alert" not in html
   page = Page(html)
   assert [tag for tag, _ in page.tags].count("script") == 1
   assert not {name for _, attributes in page.tags for name in attributes} & {"onerror", "onload"}
   assert _HOSTILE.replace("\ud800", "?") in page.values("title")
-  assert len(page.tables) == 10
+  assert len(page.tables) == 11
 
 
 @pytest.mark.parametrize(

@@ -33,18 +33,21 @@ PARTITIONS = ("validation", "popular_authors")
 STEPS = (400, 800, 1200)
 _EXAMPLES = 20_000
 _POINTS = 400
+_RARE = "recap.engagement.is_report_tweet_clicked"
 _NO_POSITIVE = "no example has label 1"
 
 
 def write_samples(
   save_dir: Path, steps: tuple[int, ...] = STEPS, num_tasks: int = len(TASKS), seed: int = 20230301
 ) -> None:
-  """Writes `evaluation/step-N.json` for each step, with the first tasks."""
+  """Writes `step-N.json` and `importance-N.json` for each step, with the first tasks."""
   folder = save_dir / "evaluation"
   folder.mkdir(parents=True, exist_ok=True)
   for position, step in enumerate(steps):
     result = sample(step, 1.6 / (1 + position), num_tasks, seed)
     (folder / f"step-{step}.json").write_text(json.dumps(result, allow_nan=False))
+    importance = _importance(np.random.default_rng(seed))
+    (folder / f"importance-{step}.json").write_text(json.dumps(importance, allow_nan=False))
 
 
 def sample(
@@ -67,10 +70,9 @@ def sample(
       name: _partition(
         np.random.default_rng([seed, position]), list(weights), noise, is_main=position == 0
       )
+      | {"what_if": _what_if(weights, is_main=position == 0)}
       for position, name in enumerate(PARTITIONS)
     },
-    "importance": _importance(np.random.default_rng(seed)),
-    "what_if": _what_if(weights),
   }
 
 
@@ -235,51 +237,66 @@ def _strata(generator: np.random.Generator, tasks: dict) -> dict:
 
 def _importance(generator: np.random.Generator) -> dict:
   def entry(name: str, scale: float, count: int) -> dict:
-    drop = {task: float(scale * generator.gamma(1.5) - 0.002) for task in TASKS}
+    drop = {task: float(scale * generator.gamma(1.5) - 0.002) for task in TASKS if task != _RARE}
+    drop[_RARE] = None
     return {
       "name": name,
       "features": [f"{name}_{position}" for position in range(count)],
       "drop": drop,
-      "drop_low": {task: value - 0.002 for task, value in drop.items()},
-      "drop_high": {task: value + 0.002 for task, value in drop.items()},
+      "drop_low": {task: value and value - 0.002 for task, value in drop.items()},
+      "drop_high": {task: value and value + 0.002 for task, value in drop.items()},
     }
 
   groups = ("user_embedding", "author_embedding", "continuous: user_aggregate", "binary")
   return {
+    "format_version": 1,
     "partition": PARTITIONS[0],
     "metric": "auroc",
+    "examples": 8192,
+    "repeats": 5,
+    "baseline": {**dict.fromkeys(TASKS, 0.75), _RARE: None},
+    "reasons": {_RARE: _NO_POSITIVE},
+    "notes": ["3 of the 9 columns of binary are in no group"],
     "groups": [entry(name, 0.03 / (1 + i), 3 * i + 1) for i, name in enumerate(groups)],
     "features": [entry(f"continuous[{i}]", 0.01 / (1 + i), 1) for i in range(60)],
   }
 
 
-def _what_if(weights: dict) -> dict:
-  return {
-    "partition": PARTITIONS[0],
-    "scenarios": [
-      {
-        "name": name,
-        "weights": {**weights, **changes},
-        "ndcg@10": value,
-        "kendall_tau": tau,
-        "moved_top_share": moved,
-      }
-      for name, changes, value, tau, moved in (
-        ("as it is", {}, 0.46, 1.0, 0.0),
-        ("replies count half", {"recap.engagement.is_replied": 13.5}, 0.452, 0.94, 0.08),
-        (
-          "no negative feedback",
-          {
-            "recap.engagement.is_negative_feedback_v2": 0.0,
-            "recap.engagement.is_report_tweet_clicked": 0.0,
-          },
-          0.463,
-          0.88,
-          0.13,
-        ),
-      )
-    ],
+def _what_if(weights: dict, is_main: bool) -> dict:
+  scenarios = {
+    "as it is": {},
+    "replies count half": {"recap.engagement.is_replied": 13.5},
+    "no negative feedback": {
+      "recap.engagement.is_negative_feedback_v2": 0.0,
+      "recap.engagement.is_report_tweet_clicked": 0.0,
+    },
   }
+  listed = [
+    {"name": name, "weights": {**weights, **changes}} for name, changes in scenarios.items()
+  ]
+  if not is_main:
+    return {"reason": "it has no users", "cutoff": 10, "scenarios": listed}
+  for position, scenario in enumerate(listed):
+    change = -0.004 * position
+    scenario["metrics"] = {
+      "ndcg@10": 0.46 + change,
+      "ndcg_change@10": change,
+      "kendall_tau": 1 - 0.06 * position,
+      "top_1_changed": 0.05 * position,
+      "overlap@10": 1 - 0.08 * position,
+    }
+    scenario["confidence"] = {"ndcg_change@10": [change - 0.001, change + 0.001]}
+    scenario["top_tasks"] = {
+      task: {
+        "predicted_before": rate,
+        "predicted": rate * (1 + 0.2 * position * (-1) ** place),
+        "observed_before": rate,
+        "observed": rate * (1 + 0.1 * position * (-1) ** place),
+      }
+      for place, (task, (_, rate)) in enumerate(TASKS.items())
+      if task in weights
+    }
+  return {"reason": None, "cutoff": 10, "present": {"ndcg@10": 0.46}, "scenarios": listed}
 
 
 def _thinned(values: np.ndarray) -> list[float]:

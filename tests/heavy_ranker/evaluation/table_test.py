@@ -40,3 +40,28 @@ def test_without_users_there_is_no_column_of_theirs():
   text = format_result(result(users=None, ranking={}))
   assert "GAUC" not in text
   assert text.startswith("validation: 1000 examples\n")
+
+
+def test_scenarios_tell_what_they_change():
+  scenario = {
+    "name": "more replies",
+    "metrics": {
+      "ndcg@10": 0.51,
+      "ndcg_change@10": 0.01,
+      "kendall_tau": math.nan,
+      "top_1_changed": 0.25,
+      "overlap@10": 0.875,
+    },
+    "confidence": {"ndcg_change@10": [0.004, 0.016]},
+    "top_tasks": {
+      name: {"predicted_before": 0.1, "predicted": 0.1 * (1 + change)}
+      for name, change in (("a.reply", 0.5), ("a.like", -0.02), ("a.click", -0.2), ("b", 0.03))
+    },
+  }
+  content = {"reason": None, "cutoff": 10, "scenarios": [scenario]}
+  row = format_result(result(what_if=content)).splitlines()[-1]
+  assert row.split("  ")[0] == "more replies"
+  shown = " ".join(row.split()[2:])
+  assert shown == "+0.0100 ± 0.0060 - 25.0% 87.5% reply +50.0%, click -20.0%, b +3.0%"
+  text = format_result(result(what_if={**content, "reason": "no users"}))
+  assert text.endswith("\nwhat if: no users")
