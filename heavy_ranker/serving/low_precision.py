@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tf_keras as keras
 
-from heavy_ranker.config.export import ExportConfig
+from heavy_ranker.config.export_precision import ExportPrecision
 from heavy_ranker.serving.stored_matrix import StoredMatrix, store
 from heavy_ranker.serving.stored_reads import GATHER, READ, SCALES, consumers, read_stored
 from tfrecords.errors import ConfigError
@@ -33,7 +33,7 @@ class LowPrecisionRanker:
     CheckpointError: a matrix is not finite.
   """
 
-  def __init__(self, ranker: keras.Model, section: ExportConfig):
+  def __init__(self, ranker: keras.Model, section: ExportPrecision):
     self.input: Mapping[str, tf.Tensor] = ranker.input
     specs = {name: tf.TensorSpec(each.shape, each.dtype) for name, each in ranker.input.items()}
     traced = tf.function(

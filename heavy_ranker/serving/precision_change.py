@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from heavy_ranker.config.export import ExportConfig
+from heavy_ranker.config.export_precision import ExportPrecision
 from tfrecords.errors import PrecisionError
 
 
@@ -52,7 +52,7 @@ def precision_change(
   )
 
 
-def require_small(change: PrecisionChange, section: ExportConfig) -> None:
+def require_small(change: PrecisionChange, section: ExportPrecision) -> None:
   """Compares a change with the bounds of `export`.
 
   Raises:

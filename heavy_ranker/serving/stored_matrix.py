@@ -6,7 +6,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from heavy_ranker.config.export import Precision
+from heavy_ranker.config.export_precision import Precision
 from tfrecords.errors import CheckpointError
 
 _LARGEST = 127  # Of int8, and of its opposite: -128 is left out, so that 0 is in the middle.

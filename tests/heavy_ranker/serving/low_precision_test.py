@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from heavy_ranker import build_model, make_dataset
-from heavy_ranker.config.export import ExportConfig
+from heavy_ranker.config.export_precision import ExportPrecision
 from heavy_ranker.serving.low_precision import LowPrecisionRanker
 from tests.heavy_ranker import id_run
 from tests.heavy_ranker.small_run import small_config
@@ -44,7 +44,7 @@ def check(config, precision):
   """Compares, and returns the names of the stored matrices."""
   ranker = build_model(config)
   lowered = LowPrecisionRanker(
-    ranker, ExportConfig(precision=precision, min_elements=_MIN_ELEMENTS)
+    ranker, ExportPrecision(precision=precision, min_elements=_MIN_ELEMENTS)
   )
   features, _, _ = next(iter(make_dataset(config.validation_data["validation"], "evaluate")))
   before, found = run(ranker, features), run(lowered, features)
@@ -90,4 +90,4 @@ def test_with_another_backbone(name, precision, tmp_path):
 def test_no_matrix_is_large_enough(tmp_path):
   ranker = build_model(small_config(tmp_path))
   with pytest.raises(ConfigError, match="without a matrix of at least export.min_elements = 4096"):
-    LowPrecisionRanker(ranker, ExportConfig(precision="int8"))
+    LowPrecisionRanker(ranker, ExportPrecision(precision="int8"))

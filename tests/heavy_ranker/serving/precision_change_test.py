@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heavy_ranker.config.export import ExportConfig
+from heavy_ranker.config.export_precision import ExportPrecision
 from heavy_ranker.serving.precision_change import (
   PrecisionChange,
   format_change,
@@ -14,7 +14,7 @@ from heavy_ranker.serving.precision_change import (
 )
 from tfrecords.errors import PrecisionError
 
-SECTION = ExportConfig(precision="int8", max_score_change=0.25, min_kendall_tau=0.5)
+SECTION = ExportPrecision(precision="int8", max_score_change=0.25, min_kendall_tau=0.5)
 
 
 def outputs(scores, logits=None):

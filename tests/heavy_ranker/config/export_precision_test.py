@@ -1,4 +1,4 @@
-"""Tests of the `export` section."""
+"""Tests of the keys of `export` that say how weights are stored."""
 
 import re
 
