@@ -4,11 +4,9 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Optional
 
 import tensorflow as tf
-import tf_keras as keras
 
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.calibration.curves import FittedCalibration
@@ -16,8 +14,7 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
-from heavy_ranker.serving.low_precision import LowPrecisionRanker
-from heavy_ranker.serving.precision_check import check_precision
+from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
@@ -70,7 +67,7 @@ def export(
   restore_weights(ranker, path)
   texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
   if config.export.precision != "float32":
-    ranker, texts[PRECISION_FILE] = _lower(config, ranker)
+    ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)
   _write(ServingModule(config, ranker), texts, target)
   return target
 
@@ -96,21 +93,6 @@ def _choose_version(base: str, version: Optional[int]) -> int:
   names = (name.rstrip("/") for name in tf.io.gfile.listdir(base))
   versions = [int(name) for name in names if name.isdecimal()]
   return max(versions, default=0) + 1
-
-
-def _lower(config: HeavyRankerConfig, ranker: keras.Model) -> tuple[LowPrecisionRanker, str]:
-  """Returns the ranker in `export.precision`, and as JSON what was done and what it changes."""
-  section = config.export
-  lowered = LowPrecisionRanker(ranker, section)
-  change = check_precision(config, ranker, lowered) if section.check_precision else None
-  description = {
-    "precision": section.precision,
-    "matmul_precision": section.matmul_precision,
-    "matrices": sorted(lowered.matrices),
-    "partition": section.compared_partition(list(config.validation_data)) if change else None,
-    "change": asdict(change) if change else None,
-  }
-  return lowered, json.dumps(description, indent=2) + "\n"
 
 
 def _write(module: ServingModule, texts: Mapping[str, str], target: str) -> None:

@@ -1,6 +1,8 @@
-"""Compares an export with float32 on held-out examples before it is written."""
+"""The ranker of an export in fewer bits, compared with float32 on held-out examples."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Callable
 
 import numpy as np
@@ -21,6 +23,31 @@ from tfrecords.input_pipeline import InputPipeline
 from tfrecords.progress import progress_bar
 
 _COMPARED = ("score", "logits")
+
+
+def lower_precision(
+  config: HeavyRankerConfig, ranker: keras.Model
+) -> tuple[LowPrecisionRanker, str]:
+  """Returns a ranker in `export.precision`, and as JSON what was done and what it changes.
+
+  Args:
+    config: the whole configuration; a comparison is made unless `export.check_precision` is off.
+    ranker: the ranker in float32.
+
+  Raises:
+    UserError: it cannot be lowered or compared, or changes the scores too much.
+  """
+  section = config.export
+  lowered = LowPrecisionRanker(ranker, section)
+  change = check_precision(config, ranker, lowered) if section.check_precision else None
+  description = {
+    "precision": section.precision,
+    "matmul_precision": section.matmul_precision,
+    "matrices": sorted(lowered.matrices),
+    "partition": section.compared_partition(list(config.validation_data)) if change else None,
+    "change": asdict(change) if change else None,
+  }
+  return lowered, json.dumps(description, indent=2) + "\n"
 
 
 def check_precision(
