@@ -37,5 +37,11 @@ if __name__ == "__main__":
 Other weights of the score need no training, only another export:
 
   ./bazelw run //heavy_ranker:export -- --set score.weights.recap.engagement.is_replied=30
+
+Smaller, and faster on a CPU that multiplies bfloat16; ends with exit code 8, and without an export,
+when that changes the scores too much (docs/configuration.md, section export):
+
+  ./bazelw run //heavy_ranker:export -- --set export.precision=bfloat16 \\
+      --set export.matmul_precision=bfloat16
 """,
   )

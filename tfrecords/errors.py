@@ -48,6 +48,12 @@ class NothingNewError(UserError):
   exit_code = 7
 
 
+class PrecisionError(UserError):
+  """An export of lower precision would change the scores by more than is allowed."""
+
+  exit_code = 8
+
+
 def reason(error: BaseException) -> str:
   """Returns what an error of the operating system or of TensorFlow says, in one line."""
   lines = str(getattr(error, "message", None) or error).splitlines()

@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from typing import Optional
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
+from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
@@ -22,6 +24,8 @@ DEFAULT_EXPORT_DIR = os.path.join("saved_models", "heavy_ranker")
 # TensorFlow Serving leaves this folder of an export alone.
 _EXTRA_ASSETS = "assets.extra"
 SCORE_FILE = os.path.join(_EXTRA_ASSETS, "score.json")
+# Only in exports of another precision than float32.
+PRECISION_FILE = os.path.join(_EXTRA_ASSETS, "precision.json")
 
 
 def export(
@@ -46,8 +50,9 @@ def export(
   Raises:
     CheckpointError: there is no checkpoint, or it is of another architecture.
     StorageError: the version exists, or the folder cannot be written.
+    PrecisionError: `export.precision` changes the scores too much; DataError: it cannot be told.
   """
-  check_config(config, with_partitions=False)
+  check_config(config, with_partitions=config.export.is_compared)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   path = require_checkpoint(save_dir, checkpoint)
   base = prepare_export_dir(export_dir)
@@ -60,8 +65,10 @@ def export(
   calibration = applied_calibration(config, path)
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
-  description = _describe_score(config, step_of(path), calibration)
-  _write(ServingModule(config, ranker), description, target)
+  texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
+  if config.export.precision != "float32":
+    ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)
+  _write(ServingModule(config, ranker), texts, target)
   return target
 
 
@@ -88,12 +95,13 @@ def _choose_version(base: str, version: Optional[int]) -> int:
   return max(versions, default=0) + 1
 
 
-def _write(module: ServingModule, score_description: str, target: str) -> None:
+def _write(module: ServingModule, texts: Mapping[str, str], target: str) -> None:
   """Writes under a name no server takes for a version, then renames."""
   unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
   try:
     tf.saved_model.save(module, unfinished, signatures=module.functions())
-    _write_text(os.path.join(unfinished, SCORE_FILE), score_description)
+    for name, text in texts.items():
+      _write_text(os.path.join(unfinished, name), text)
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None

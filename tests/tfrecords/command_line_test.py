@@ -69,6 +69,8 @@ def test_defaults(run):
     (errors.StorageError, 4),
     (errors.CheckpointError, 5),
     (errors.TrainingError, 6),
+    (errors.NothingNewError, 7),
+    (errors.PrecisionError, 8),
   ],
 )
 def test_an_error_the_user_can_mend(run, error, code):
