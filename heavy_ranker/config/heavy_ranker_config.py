@@ -8,6 +8,7 @@ import pydantic
 
 from heavy_ranker.config.calibration import CalibrationConfig
 from heavy_ranker.config.evaluation import METRIC_NAMES, EvaluationConfig
+from heavy_ranker.config.export import ExportConfig
 from heavy_ranker.config.model import ModelConfig
 from heavy_ranker.config.optimizer import OptimizerConfig
 from heavy_ranker.config.score import ScoreConfig
@@ -32,6 +33,7 @@ class HeavyRankerConfig(StrictModel):
   score: ScoreConfig = pydantic.Field(default_factory=ScoreConfig)
   calibration: CalibrationConfig = pydantic.Field(default_factory=CalibrationConfig)
   evaluation: EvaluationConfig = pydantic.Field(default_factory=EvaluationConfig)
+  export: ExportConfig = pydantic.Field(default_factory=ExportConfig)
   which_metrics: Optional[list[str]] = None
 
   @pydantic.model_validator(mode="after")

@@ -14,6 +14,7 @@ from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.signatures import ServingModule
+from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
 from tfrecords.folders import make_writable
@@ -30,7 +31,7 @@ def export(
   export_dir: Optional[str] = None,
   version: Optional[int] = None,
 ) -> str:
-  """Exports a checkpoint with the signatures `serving_default` and `score_examples`.
+  """Exports a checkpoint with the signatures `serving_default`, `score_examples` and `rank`.
 
   Other score weights need no training: export the same checkpoint again with another `score`.
 
@@ -61,7 +62,7 @@ def export(
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
   description = _describe_score(config, step_of(path), calibration)
-  _write(ServingModule(config, ranker), description, target)
+  _write(config, ServingModule(config, ranker), description, target)
   return target
 
 
@@ -88,12 +89,15 @@ def _choose_version(base: str, version: Optional[int]) -> int:
   return max(versions, default=0) + 1
 
 
-def _write(module: ServingModule, score_description: str, target: str) -> None:
+def _write(
+  config: HeavyRankerConfig, module: ServingModule, score_description: str, target: str
+) -> None:
   """Writes under a name no server takes for a version, then renames."""
   unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
   try:
     tf.saved_model.save(module, unfinished, signatures=module.functions())
     _write_text(os.path.join(unfinished, SCORE_FILE), score_description)
+    write_warmup_requests(config, module, unfinished)
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
