@@ -1,8 +1,9 @@
 """What configuration and schema alone show to be impossible, found before any record is read."""
 
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.features import schema_widths
+from heavy_ranker.features import schema_widths, unread_in_serving
 from heavy_ranker.model_check import check_model
+from heavy_ranker.serving.rank_inputs import rank_inputs
 from tfrecords.errors import ConfigError
 from tfrecords.input_pipeline import BatchPlan
 
@@ -21,6 +22,8 @@ def check_config(config: HeavyRankerConfig, with_partitions: bool = True) -> Non
   widths = schema_widths(config)
   inputs = check_model(config, widths)
   BatchPlan(config.train_data, "train", inputs, config.model.tasks)
+  unread = unread_in_serving(config)
+  rank_inputs(config, {name: widths[name] for name in inputs if name not in unread})
   for name, partition in config.validation_data.items() if with_partitions else ():
     key = f"validation_data.{name}"
     tasks = partition.evaluation_tasks or config.model.tasks

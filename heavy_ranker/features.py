@@ -1,5 +1,6 @@
 """What the network reads: the model's inputs, and what becomes of them before the backbone."""
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -230,10 +231,10 @@ def _require_input(name: str, widths: Mapping[str, int], key: str) -> None:
 
 
 def _require_argument(name: str, key: str) -> None:
-  if not _INPUT_NAME.fullmatch(name) or name == "self":
+  if not _INPUT_NAME.fullmatch(name) or name == "self" or keyword.iskeyword(name):
     raise ConfigError(
-      f"{key}: found {name!r}, allowed: letters, digits and _, a letter first (not self), since it "
-      "is an argument of the export. Name the feature so under "
+      f"{key}: found {name!r}, allowed: letters, digits and _, a letter first (not self, nor a "
+      "word of Python), since it is an argument of the export. Name the feature so under "
       "train_data.seg_dense_schema.renamed_features"
     )
 

@@ -16,6 +16,7 @@ from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
+from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
 from tfrecords.folders import make_writable
@@ -34,7 +35,7 @@ def export(
   export_dir: Optional[str] = None,
   version: Optional[int] = None,
 ) -> str:
-  """Exports a checkpoint with the signatures `serving_default` and `score_examples`.
+  """Exports a checkpoint with the signatures `serving_default`, `score_examples` and `rank`.
 
   Other score weights need no training: export the same checkpoint again with another `score`.
 
@@ -68,7 +69,7 @@ def export(
   texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
   if config.export.precision != "float32":
     ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)
-  _write(ServingModule(config, ranker), texts, target)
+  _write(config, ServingModule(config, ranker), texts, target)
   return target
 
 
@@ -95,13 +96,16 @@ def _choose_version(base: str, version: Optional[int]) -> int:
   return max(versions, default=0) + 1
 
 
-def _write(module: ServingModule, texts: Mapping[str, str], target: str) -> None:
+def _write(
+  config: HeavyRankerConfig, module: ServingModule, texts: Mapping[str, str], target: str
+) -> None:
   """Writes under a name no server takes for a version, then renames."""
   unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
   try:
     tf.saved_model.save(module, unfinished, signatures=module.functions())
     for name, text in texts.items():
       _write_text(os.path.join(unfinished, name), text)
+    write_warmup_requests(config, module, unfinished)
     tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None

@@ -7,6 +7,8 @@ import tf_keras as keras
 
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.features import unread_in_serving
+from heavy_ranker.serving.rank_inputs import rank_inputs
+from heavy_ranker.serving.rank_signature import RANK, make_rank
 from tfrecords import parsing, preprocessing, schema
 
 SERVING_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -14,11 +16,16 @@ SCORE_EXAMPLES = "score_examples"
 
 
 class ServingModule(tf.Module):
-  """The ranker's weights with two functions on them, and nothing of Keras.
+  """The ranker's weights with the signatures' functions on them, and nothing of Keras.
 
   Args:
     config: the whole configuration.
     ranker: the model from `build_model`, with its weights.
+
+  Attributes:
+    input_dtypes: dtype by name of the inputs that `serving_default` takes.
+    parse: from `make_raw_parser`, for these inputs.
+    rank_inputs: how `rank` divides them.
   """
 
   def __init__(self, config: HeavyRankerConfig, ranker: keras.Model):
@@ -31,13 +38,20 @@ class ServingModule(tf.Module):
       for name, tensor in ranker.input.items()
       if name not in unread
     }
-    self._parse = make_raw_parser(config, tuple(specs))
+    self.input_dtypes = {name: spec.dtype for name, spec in specs.items()}
+    self.parse = make_raw_parser(config, tuple(specs))
+    self.rank_inputs = rank_inputs(config, {name: spec.shape[-1] for name, spec in specs.items()})
     self.serving_default = self._make_serving_default(specs)
     self.score_examples = self._make_score_examples()
+    self.rank = make_rank(self._predict, self.rank_inputs, self.input_dtypes)
 
   def functions(self) -> dict[str, Callable]:
-    """Returns the concrete function of each signature, by the signature's name."""
-    return {SERVING_DEFAULT: self.serving_default, SCORE_EXAMPLES: self.score_examples}
+    """Returns the function of each signature, by the signature's name."""
+    return {
+      SERVING_DEFAULT: self.serving_default,
+      SCORE_EXAMPLES: self.score_examples,
+      RANK: self.rank,
+    }
 
   def _make_serving_default(self, specs: Mapping[str, tf.TensorSpec]) -> Callable:
     predict = self._predict
@@ -49,7 +63,7 @@ class ServingModule(tf.Module):
     return serving_default.get_concrete_function(**specs)
 
   def _make_score_examples(self) -> Callable:
-    predict, parse = self._predict, self._parse
+    predict, parse = self._predict, self.parse
 
     @tf.function(autograph=False)
     def score_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -61,7 +75,7 @@ class ServingModule(tf.Module):
 def make_predict(
   ranker: keras.Model, tasks: list[str], unread: Sequence[str] = ()
 ) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
-  """Returns what both signatures compute.
+  """Returns what all signatures compute.
 
   Args:
     ranker: the model from `build_model`.

@@ -95,6 +95,10 @@ IMPOSSIBLE = {
     [setting("train_data.preprocess", extracted("self")), setting(CONCAT, ["self"])],
     f"{CONCAT}: found 'self', allowed: letters",
   ),
+  "input_called_class": (
+    [setting("train_data.preprocess", extracted("class")), setting(CONCAT, ["class"])],
+    f"{CONCAT}: found 'class', allowed: letters",
+  ),
   "truncation": (
     ["train_data.preprocess.truncate_and_slice.continuous_feature_truncation=10"],
     "continuous_feature_truncation: found 10, allowed: at most 9",

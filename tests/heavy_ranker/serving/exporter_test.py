@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from heavy_ranker import build_model, export, make_dataset, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
@@ -90,6 +91,29 @@ def test_a_tf1_session_gives_the_same(folder, trained):
   _check(outputs, expected)
 
 
+def test_rank_needs_the_user_once_and_no_k_in_a_session(folder, trained):
+  features, _, expected = trained
+  values = {name: value.numpy() for name, value in features.items()}
+  # The user of the first example with the candidates of all.
+  values["user_embedding"] = np.tile(values["user_embedding"][:1], [len(expected["score"]), 1])
+  loaded = tf.saved_model.load(str(folder / "saved" / "1"))
+  scored = loaded.signatures["serving_default"](**{k: tf.constant(v) for k, v in values.items()})
+  values["user_embedding"] = values["user_embedding"][:1]
+  with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder / "saved" / "1"))
+    signature = meta_graph.signature_def["rank"]
+    feed = {signature.inputs[name].name: value for name, value in values.items()}
+    fetch = {name: info.name for name, info in signature.outputs.items()}
+    everyone = session.run(fetch, feed)
+    best = session.run(fetch, {**feed, signature.inputs["k"].name: np.int32(3)})
+  assert set(everyone) == {"score", "probabilities", "order"}
+  for name in ("score", "probabilities"):
+    np.testing.assert_allclose(everyone[name], scored[name], rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(best[name], everyone[name])
+  assert everyone["order"].tolist() == np.argsort(-everyone["score"], kind="stable").tolist()
+  assert best["order"].tolist() == everyone["order"][:3].tolist()
+
+
 def test_any_number_of_candidates_even_one_or_none(folder, trained):
   features, _, expected = trained
   serve = tf.saved_model.load(str(folder / "saved" / "1")).signatures["serving_default"]
@@ -133,6 +157,14 @@ def test_other_score_weights_need_only_another_export(folder, trained):
   assert stored["trained_steps"] == 6
 
 
+def test_the_version_brings_its_warmup_requests(folder):
+  path = str(folder / "saved" / "1" / "assets.extra" / "tf_serving_warmup_requests")
+  records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+  logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+  names = {log.predict_log.request.model_spec.signature_name for log in logs}
+  assert names == {"serving_default", "score_examples", "rank"}
+
+
 def test_versions_count_up_and_never_change(folder, tmp_path):
   config = small_config(folder)
   assert export(config, export_dir=str(tmp_path)).endswith("/1")
@@ -145,11 +177,12 @@ def test_versions_count_up_and_never_change(folder, tmp_path):
     export(config, export_dir=str(tmp_path), version=0)
 
 
-def test_an_export_that_fails_leaves_nothing(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["_write_text", "write_warmup_requests"])
+def test_an_export_that_fails_leaves_nothing(folder, tmp_path, monkeypatch, step):
   def fail(*_):
     raise OSError(28, "No space left on device")
 
-  monkeypatch.setattr(exporter, "_write_text", fail)
+  monkeypatch.setattr(exporter, step, fail)
   with pytest.raises(StorageError, match="cannot be written: .*No space left"):
     export(small_config(folder), export_dir=str(tmp_path))
   assert list(tmp_path.iterdir()) == []
@@ -166,6 +199,7 @@ def test_saved_model_cli_shows_inputs_and_outputs(folder):
   text = _saved_model_cli("show", "--dir", str(folder / "saved" / "1"), "--all")
   assert "signature_def['serving_default']" in text
   assert "signature_def['score_examples']" in text
+  assert "signature_def['rank']" in text
   for name in (*WIDTHS, "examples"):
     assert f"inputs['{name}']" in text
   for name in _OUTPUTS:
