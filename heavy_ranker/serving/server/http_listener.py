@@ -10,7 +10,7 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
-from tfrecords.errors import ConfigError, reason
+from tfrecords.errors import StorageError, reason
 
 _RECEIVED_AT_ONCE = 2**18
 # Each may hold a body on disk while it arrives.
@@ -32,7 +32,7 @@ class HttpListener:
     max_body_bytes: larger bodies are answered 413 before they are read.
 
   Raises:
-    ConfigError: the address cannot be had.
+    StorageError: the address cannot be had.
   """
 
   def __init__(self, application: Any, host: str, port: int, threads: int, max_body_bytes: int):
@@ -156,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
       listening.close()
       raise
   except OSError as error:
-    raise ConfigError(
+    raise StorageError(
       f"--rest_api_port: found {host}:{port}, which cannot be listened on ({reason(error)}); "
       "allowed: an address of this machine and a port that is free, or 0 for no REST"
     ) from None

@@ -70,7 +70,7 @@ def _is_numeric(info: Any) -> bool:
   known = info.dtype in (tf.float32, tf.float64) or (
     info.dtype.is_integer and not info.dtype.is_quantized and info.dtype != tf.uint64
   )
-  return known and info.shape is not None and len(info.shape) >= 1
+  return known and info.shape is not None
 
 
 def _read(body: bytes, key: str, inputs: Mapping[str, Any], row_form: bool) -> pa.Table:
@@ -120,8 +120,8 @@ def _converted(body: bytes, flat: np.ndarray, dtype: tf.DType) -> np.ndarray:
   if dtype.is_integer:
     _require(dtype.min <= flat.min() and flat.max() <= dtype.max)
     return flat.astype(dtype.as_numpy_dtype)
-  _require(np.isfinite(flat).all() and np.abs(flat).max() <= float(dtype.max))
   narrow = json_tensors.narrowed(flat, dtype)
+  _require(np.isfinite(narrow).all())
   _require(json_tensors.not_kept(flat, narrow).size == 0 or not _LARGE_INTEGER.search(body))
   return narrow
 

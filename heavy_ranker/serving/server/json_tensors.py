@@ -89,8 +89,12 @@ def to_texts(array: np.ndarray, name: str) -> list[str]:
 
 
 def narrowed(wide: np.ndarray, dtype: tf.DType) -> np.ndarray:
-  """Returns float64 as a float type; what is finite has to be in its range."""
-  return wide.astype(dtype.as_numpy_dtype)
+  """Returns float64 as a float type, infinite where it is out of range.
+
+  The largest float32 is written 3.4028235e+38, which is more: what counts is the rounded value.
+  """
+  with np.errstate(over="ignore"):
+    return wide.astype(dtype.as_numpy_dtype)
 
 
 def not_kept(wide: np.ndarray, narrow: np.ndarray) -> np.ndarray:
@@ -132,13 +136,13 @@ def _floats(leaves: list, dtype: tf.DType, at: Callable[[int], str]) -> np.ndarr
   limit = float(dtype.max)
   try:
     wide = np.array(leaves, np.float64)
-    outside = np.flatnonzero(np.abs(wide) > limit)
+    narrow = narrowed(wide, dtype)
+    outside = np.flatnonzero(np.isinf(narrow))
   except OverflowError:
     outside = [i for i, leaf in enumerate(leaves) if type(leaf) is int and abs(leaf) > limit]
   for i in outside:
     if not any(leaves[i] is constant for constant in CONSTANTS.values()):
       _refuse(f"{at(i)}: found {found(leaves[i])}, allowed: {dtype.name}, {-limit:g} to {limit:g}")
-  narrow = narrowed(wide, dtype)
   for i in not_kept(wide, narrow) if int in types else ():
     if type(leaves[i]) is int and int(narrow[i]) != leaves[i]:
       _refuse(

@@ -4,20 +4,18 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, Optional
 
 from absl import logging
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Request, Response
 
-from heavy_ranker.serving.server import json_predict, model_json
+from heavy_ranker.serving.server import json_predict, model_json, page_content
 from heavy_ranker.serving.server.http_listener import HttpListener
 from heavy_ranker.serving.server.request_bodies import BodyReader
 from heavy_ranker.serving.server.request_errors import Code, RequestError
 from heavy_ranker.serving.server.settings import ANY_PORT, ServerSettings
 
-PAGE = Path(__file__).parent / "page" / "index.html"
 HEALTH_PATH = "/healthz"
 _JSON = "application/json"
 _VERSION = "(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -59,7 +57,7 @@ def make_rest_server(manager: Any, telemetry: Any, settings: ServerSettings) -> 
     settings: host, rest_api_port and limits.
 
   Raises:
-    ConfigError: the port is taken.
+    StorageError: the port is taken.
   """
   threads = settings.max_running_requests + settings.max_waiting_requests + _SPARE_THREADS
   listener = HttpListener(
@@ -160,11 +158,7 @@ class RestApplication:
   def _status(
     self, request: Request, name: Optional[str], version: Optional[int], label: Optional[str]
   ) -> Response:
-    name = self._require_name(name)
-    if label is not None:
-      with self._manager.resolve(name, label=label) as served:
-        version = served.version
-    statuses = self._manager.status(name, version)
+    statuses = self._manager.status(self._require_name(name), version, label)
     return Response(model_json.status(statuses), content_type=_JSON)
 
   def _metadata(
@@ -197,11 +191,19 @@ class RestApplication:
     except RequestError:
       return False
 
-  def _page(self, request: Request) -> Response:
+  def _score(self, name: str) -> Optional[dict]:
+    """Returns the recipe of the newest version's score, if the version knows it."""
     try:
-      content = PAGE.read_bytes()
-    except OSError:
-      raise NotFound("this server has no page") from None
+      with self._manager.resolve(name) as served:
+        return getattr(served, "score", None)
+    except RequestError:
+      return None
+
+  def _page(self, request: Request) -> Response:
+    names = self._manager.names()
+    content = page_content.read(names, self._score(request.args.get("model", names[0])))
+    if content is None:
+      raise NotFound("this server has no page")
     return Response(content, content_type="text/html; charset=utf-8")
 
 

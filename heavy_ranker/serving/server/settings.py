@@ -8,6 +8,8 @@ from heavy_ranker.serving.server import text_protos
 from tfrecords.errors import ConfigError
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+# Where exports land, in the checkout.
+DEFAULT_BASE_PATH = os.path.join("saved_models", "heavy_ranker")
 # As a port: any that is free.
 ANY_PORT = -1
 
@@ -22,7 +24,7 @@ class ServerSettings:
     rest_api_port: of REST, the metrics and the page; 0 for none, ANY_PORT for a free one.
     rest_api_timeout_in_ms: how long a REST request may take, since HTTP has no deadlines.
     model_name: the model's name, unless there is a model_config_file.
-    model_base_path: the folder of its versions.
+    model_base_path: the folder of its versions; DEFAULT_BASE_PATH of the checkout if empty.
     model_config_file: a ModelServerConfig as text protobuf: several models, policies, labels.
     enable_batching: join requests that wait at the same time into one run of the model.
     batching_parameters_file: BatchingParameters as text protobuf.
@@ -70,6 +72,10 @@ class ServerSettings:
     if self.batching_parameters_file and not self.enable_batching:
       raise ConfigError(
         "--batching_parameters_file: found without --enable_batching, which it belongs to"
+      )
+    if self.model_config_file and self.model_base_path:
+      raise ConfigError(
+        "--model_base_path: found it beside --model_config_file, allowed: one of the two"
       )
     object.__setattr__(self, "metrics_path", _metrics_path(self.monitoring_config_file))
 

@@ -41,6 +41,7 @@ class FakeVersion:
 
   def __init__(self):
     self.signatures = SIGNATURES
+    self.score = {"weights": {"a": 2.0}}
     self.calls = []
     self.failure = None
     self.may_go_on = threading.Event()
@@ -83,7 +84,10 @@ class FakeManager:
     finally:
       self.in_use -= 1
 
-  def status(self, name, version=None):
+  def status(self, name, version=None, label=None):
+    if label is not None:
+      with self.resolve(name, label=label) as served:
+        version = served.version
     if name != MODEL or version not in (None, VERSION, 2):
       raise RequestError(Code.NOT_FOUND, f"no model {name!r}, version {version}")
     statuses = [

@@ -206,6 +206,16 @@ class TestFastReader:
       np.testing.assert_array_equal(fast[2][name], tensor)
       np.testing.assert_array_equal(ordinary.inputs[name], tensor)
 
+  def test_reads_scalars(self):
+    info = {"serving_default": signature({"a": (tf.float32, (None, 2)), "k": (tf.int32, ())}, {})}
+    for body in (
+      b'{"inputs": {"a": [[1, 2], [3, 4]], "k": 5}}',
+      b'{"instances": [{"a": [1, 2], "k": 5}, {"a": [3, 4], "k": 6}]}',
+    ):
+      fast, ordinary = self.both(body, info)
+      for name, tensor in fast[2].items():
+        np.testing.assert_array_equal(tensor, ordinary.inputs[name], strict=True)
+
   def test_reads_the_name_of_the_signature(self):
     signatures = {"other": _ONE["serving_default"], **_NUMBERS}
     body = b'{"inputs": {"a": [[1, 2.5]]}, "signature_name": "other"}'

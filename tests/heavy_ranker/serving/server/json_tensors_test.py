@@ -78,6 +78,11 @@ def test_base64_may_lack_padding(text):
   assert list(_read(f'[{{"b64": "{text}"}}]', tf.string)) == [expected]
 
 
+def test_the_largest_float_reads_back():
+  largest = np.finfo(np.float32).max
+  assert _read("[3.4028235e+38, -3.4028235e38]", tf.float32).tolist() == [largest, -largest]
+
+
 def test_integers_stand_for_floats_that_equal_them():
   assert _read("[1, 2.5, 1600000000, -3]", tf.float32).tolist() == [1, 2.5, 1.6e9, -3]
   assert _read(str(2**53), tf.float64) == 2**53

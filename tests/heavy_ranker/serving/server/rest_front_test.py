@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heavy_ranker.serving.server import json_columns, rest_front
+from heavy_ranker.serving.server import json_columns, page_content, rest_front
 from heavy_ranker.serving.server.request_errors import Code, RequestError
 from heavy_ranker.serving.server.settings import ANY_PORT, ServerSettings
 from tests.heavy_ranker.serving.server.fake_manager import FakeManager, FakeTelemetry
-from tfrecords.errors import ConfigError
+from tfrecords.errors import StorageError
 
 BAZEL_SIZE = "medium"
 
@@ -272,11 +272,14 @@ def test_metrics_where_the_monitoring_file_says(make_rest, tmp_path):
 
 
 def test_page(rest, tmp_path, monkeypatch):
-  monkeypatch.setattr(rest_front, "PAGE", tmp_path / "index.html")
+  monkeypatch.setattr(page_content, "PAGE", tmp_path / "index.html")
   assert rest.json("GET", "/") == (404, {"error": "this server has no page"})
-  rest_front.PAGE.write_text("<p>ä")
+  page = '<p>ä<script type="application/json" id="config">{}</script>'
+  page_content.PAGE.write_text(page, encoding="utf-8")
+  config = json.dumps({"models": ["ranker"], "score": rest.manager.version.score})
   status, headers, content = rest.send("GET", "/")
-  assert (status, content.decode()) == (200, "<p>ä")
+  assert (status, content.decode()) == (200, page.replace("{}", config))
+  assert b"weights" not in rest.send("GET", "/?model=other")[2]
   assert headers["Content-Type"] == "text/html; charset=utf-8"
 
 
@@ -297,6 +300,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_comes(rest):
   chunk = b"%x\r\n%s\r\n" % (MAX_BYTES, b" " * MAX_BYTES)
   head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
   assert rest.raw(head.encode() + chunk * 2).startswith(b"HTTP/1.1 413 ")
+  status, answer = rest.json("POST", PREDICT, b" " * 8 * MAX_BYTES)  # It is sent to its end.
+  assert status == 413 and "Too Large" in answer["error"]
   assert rest.json("POST", PREDICT, b" " * MAX_BYTES)[0] == 400  # As large as allowed.
 
 
@@ -368,5 +373,5 @@ def test_stop_without_start():
 
 
 def test_a_port_that_is_taken(rest):
-  with pytest.raises(ConfigError, match=f"--rest_api_port: found 127.0.0.1:{rest.server.port}"):
+  with pytest.raises(StorageError, match=f"--rest_api_port: found 127.0.0.1:{rest.server.port}"):
     Rest(FakeManager(), FakeTelemetry(), rest_api_port=rest.server.port)
