@@ -1,5 +1,6 @@
 """TensorFlow Serving's REST API: https://www.tensorflow.org/tfx/serving/api_rest."""
 
+import functools
 import json
 import re
 import time
@@ -31,8 +32,9 @@ _MAX_THREADS = 64
 class RestServer:
   """The REST front; from `make_rest_server`."""
 
-  def __init__(self, listener: HttpListener):
+  def __init__(self, listener: HttpListener, application: "RestApplication"):
     self._listener = listener
+    self._application = application
 
   @property
   def port(self) -> int:
@@ -46,6 +48,7 @@ class RestServer:
   def stop(self, grace_seconds: float = 5.0) -> None:
     """Ends, after requests that are under way have been answered or the seconds are over."""
     self._listener.stop(grace_seconds)
+    self._application.close()
 
 
 def make_rest_server(manager: Any, telemetry: Any, settings: ServerSettings) -> RestServer:
@@ -60,14 +63,15 @@ def make_rest_server(manager: Any, telemetry: Any, settings: ServerSettings) -> 
     StorageError: the port is taken.
   """
   threads = settings.max_running_requests + settings.max_waiting_requests + _SPARE_THREADS
+  application = RestApplication(manager, telemetry, settings)
   listener = HttpListener(
-    RestApplication(manager, telemetry, settings),
+    application,
     settings.host,
     0 if settings.rest_api_port == ANY_PORT else settings.rest_api_port,
     min(threads, _MAX_THREADS),
     settings.max_request_bytes,
   )
-  return RestServer(listener)
+  return RestServer(listener, application)
 
 
 class RestApplication:
@@ -98,6 +102,10 @@ class RestApplication:
       response = _error(500, "internal error; the server's log says which")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response(environ, start_response)
+
+  def close(self) -> None:
+    """Ends the application's own threads."""
+    self._bodies.close()
 
   def _answer(self, request: Request) -> Response:
     handler, methods, arguments = self._route(request)
@@ -137,9 +145,9 @@ class RestApplication:
     try:
       with self._manager.resolve(name, version=version, label=label) as served:
         _require_predict(verb)
-        with self._bodies.read(request, deadline) as body:
-          asked = json_predict.parse(body, served.signatures)
-          signature, examples = asked.signature, asked.num_examples
+        parse = functools.partial(json_predict.parse, signatures=served.signatures)
+        asked = self._bodies.read(request, parse, deadline)
+        signature, examples = asked.signature, asked.num_examples
         outputs = served.run(signature, asked.inputs, deadline=deadline)
       content = json_predict.write(outputs, asked.row_form)
       status = "OK"

@@ -96,6 +96,7 @@ def test_the_default_signature(name):
     (b"{}", "found nothing, allowed: one of 'instances' and 'inputs'"),
     (b'{"instance": []}', 'found "instance", allowed: one of'),
     (b'{"instances": [], "inputs": []}', "allowed: one of"),
+    (b'{"inputs": ' + b"[]," * 2**20, "found 1048577 lists and objects, allowed: 1048576"),
     (b'{"instances": []}', "instances: found a list of 0"),
     (b'{"instances": {}}', "instances: found {}"),
     (b'{"inputs": 1, "inputs": 2}', '"inputs" found twice'),
