@@ -1,6 +1,7 @@
 """Waitress, held so that it starts and stops with the rest of the server."""
 
 import json
+import select
 import socket
 import threading
 import time
@@ -8,7 +9,7 @@ from typing import Any, Optional
 
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 
 from tfrecords.errors import StorageError, reason
 
@@ -16,6 +17,8 @@ _RECEIVED_AT_ONCE = 2**18
 # Each may hold a body on disk while it arrives.
 _MAX_CONNECTIONS = 256
 _LOOK_SECONDS = 0.02
+# So often nothing may be under way: a request may be on its way over a connection just made.
+_QUIET_LOOKS = 3
 _THREADS_END_SECONDS = 1.0
 # How long the rest of a body that was refused is read and dropped.
 _DRAIN_SECONDS = 5.0
@@ -39,6 +42,7 @@ class HttpListener:
     listening = _listen(host, port)
     self._port = listening.getsockname()[1]
     self._map: dict[int, Any] = {}
+    self._stopping = threading.Event()
     self._finished = threading.Event()
     self._thread: Optional[threading.Thread] = None
     self._server = create_server(
@@ -73,25 +77,42 @@ class HttpListener:
     """
     if self._finished.is_set():
       return
-    self._server.accepting = False
-    end = time.monotonic() + grace_seconds
-    while self._is_busy() and time.monotonic() < end:
-      time.sleep(_LOOK_SECONDS)
-    self._finished.set()
+    self._stopping.set()
     if self._thread is None:
+      self._finished.set()
       self._close()
-    else:
-      self._server.pull_trigger()
-      self._thread.join()
+      return
+    self._server.pull_trigger()
+    end, quiet = time.monotonic() + grace_seconds, 0
+    while quiet < _QUIET_LOOKS and time.monotonic() < end:
+      time.sleep(_LOOK_SECONDS)
+      quiet = 0 if self._is_busy() else quiet + 1
+    self._finished.set()
+    self._server.pull_trigger()
+    self._thread.join()
 
   def _is_busy(self) -> bool:
     channels = list(self._server.active_channels.values())
-    return any(channel.requests or channel.total_outbufs_len for channel in channels)
+    return self._server.accepting or any(
+      channel.request or channel.requests or channel.total_outbufs_len for channel in channels
+    )
 
   def _loop(self) -> None:
     while not self._finished.is_set():
       wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+      if self._stopping.is_set() and self._server.accepting:
+        self._stop_listening()
     self._close()
+
+  def _stop_listening(self) -> None:
+    """Closes the port, after the connections that had come to it are taken."""
+    waiting = select.poll()
+    waiting.register(self._server.socket, select.POLLIN)
+    for _ in range(_MAX_CONNECTIONS):
+      if not waiting.poll(0):
+        break
+      self._server.handle_accept()
+    wasyncore.dispatcher.close(self._server)
 
   def _close(self) -> None:
     self._server.task_dispatcher.shutdown(timeout=_THREADS_END_SECONDS)
@@ -112,6 +133,15 @@ class _JsonErrorTask(ErrorTask):
     self.write(content)
 
 
+class _Task(WSGITask):
+  """An answer that, while the server stops, tells the client that the connection ends with it."""
+
+  def build_response_header(self) -> bytes:
+    if not self.channel.server.accepting:
+      self.set_close_on_finish()
+    return super().build_response_header()
+
+
 class _Channel(HTTPChannel):
   """A connection. When it refuses a body it drops the rest of it before it closes.
 
@@ -119,6 +149,7 @@ class _Channel(HTTPChannel):
   instead of the answer.
   """
 
+  task_class = _Task
   error_task_class = _JsonErrorTask
   drains = False
   _drain_end: Optional[float] = None

@@ -347,7 +347,8 @@ def test_stop_lets_requests_finish(make_rest):
   rest = make_rest()
   rest.manager.version.may_go_on.clear()
   answers = []
-  client = threading.Thread(target=lambda: answers.append(rest.json("POST", PREDICT, COLUMNS)))
+  body = json.dumps(COLUMNS)
+  client = threading.Thread(target=lambda: answers.append(rest.send("POST", PREDICT, body)))
   client.start()
   rest.manager.version.started.wait(10)
   stop = threading.Thread(target=rest.server.stop, args=(20,))
@@ -358,6 +359,7 @@ def test_stop_lets_requests_finish(make_rest):
   stop.join(10)
   client.join(10)
   assert not stop.is_alive() and answers[0][0] == 200
+  assert answers[0][1]["Connection"] == "close"
   with pytest.raises(ConnectionRefusedError):
     socket.create_connection(("127.0.0.1", rest.server.port), timeout=5)
   rest.server.stop()  # Again, which does nothing.
