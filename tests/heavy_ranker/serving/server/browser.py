@@ -48,13 +48,14 @@ class Browser:
     # Copies have numbers above 4, so that moving one to 3 cannot hit the other.
     ends = os.dup(command_reader), os.dup(answer_writer)
     arguments = [BROWSER, *_FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
-    self._log = open(folder / "browser.log", "wb")
-    self._process = subprocess.Popen(
-      [sys.executable, "-S", "-c", _LAUNCHER, *map(str, ends), *arguments],
-      pass_fds=ends,
-      stderr=self._log,
-      stdout=self._log,
-    )
+    self._log = folder / "browser.log"
+    with self._log.open("wb") as log:
+      self._process = subprocess.Popen(
+        [sys.executable, "-S", "-c", _LAUNCHER, *map(str, ends), *arguments],
+        pass_fds=ends,
+        stdout=log,
+        stderr=log,
+      )
     for end in (command_reader, answer_writer, *ends):
       os.close(end)
     self.errors = []
@@ -72,7 +73,6 @@ class Browser:
     self._process.kill()
     self._process.wait()
     os.close(self._answers)
-    self._log.close()
 
   def call(self, method: str, **parameters) -> dict:
     """Sends a command and returns its result."""
@@ -95,7 +95,7 @@ class Browser:
       ready, _, _ = select.select([self._answers], [], [], max(deadline - time.monotonic(), 0))
       assert ready, "the browser does not answer"
       part = os.read(self._answers, 1 << 16)
-      assert part, f"the browser ended with {self._process.poll()}, see {self._log.name}"
+      assert part, f"the browser ended with {self._process.poll()}, see {self._log}"
       self._buffer += part
     message, self._buffer = self._buffer.split(b"\0", 1)
     return json.loads(message)

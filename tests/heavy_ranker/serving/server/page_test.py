@@ -52,11 +52,10 @@ def probabilities(candidates=12, tasks=10, seed=0):
 
 def recipe(score, tasks):
   """What an export writes into assets.extra/score.json."""
+  groups = [[task for task in group if task in tasks] for group in score.only_largest_of]
   return {
     "weights": {task: score.weight_of(task) for task in tasks},
-    "only_largest_of": [
-      [task for task in group if task in tasks] for group in score.only_largest_of
-    ],
+    "only_largest_of": groups,
     "negative_squash_epsilon": score.negative_squash_epsilon,
   }
 
@@ -106,6 +105,11 @@ def is_shown(browser, identifier):
   return not browser.evaluate(f"document.getElementById('{identifier}').hidden")
 
 
+def choose(browser, candidate):
+  selector = f"[data-candidate='{candidate + 1}'] button"
+  browser.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+
+
 def number_in(text):
   """The number that a cell shows: 1,234 or = +5.6 or -1.20 x 10^-6 with a raised exponent."""
   text = text.replace("\u2212", "-").replace(",", "").strip("= +")
@@ -138,9 +142,7 @@ def test_shows_the_served_ranking_and_what_it_is_made_of(browser, server, squash
   assert not is_shown(browser, "notes") and not is_shown(browser, "error")
   sums = scores_of(ScoreConfig(), PUBLISHED, p)
   for candidate in (order[0], order[-1]):
-    browser.evaluate(
-      f"document.querySelector('[data-candidate=\"{candidate + 1}\"] button').click()"
-    )
+    choose(browser, candidate)
     assert text_of(browser, "#weighing-title") == f"Candidate {candidate + 1}"
     found = browser.evaluate(
       "[...document.querySelectorAll('.contribution')].map(output => output.textContent)"
@@ -158,9 +160,12 @@ def test_of_a_group_the_larger_one_counts(browser, server):
   p[:, 1], p[:, 2] = [0.9, 0.1], [0.2, 0.3]
   serve(server, p)
   open_page(browser, server, count=2)
-  marked = "[...document.querySelectorAll('.badge:not([hidden])')].map(badge => badge.parentNode.innerText)"
+  marked = (
+    "[...document.querySelectorAll('.badge:not([hidden])')]"
+    ".map(badge => badge.parentNode.textContent)"
+  )
   assert ["favorited_or_replied" in text for text in browser.evaluate(marked)] == [True]
-  browser.evaluate("document.querySelector('[data-candidate=\"2\"] button').click()")
+  choose(browser, 1)
   assert ["desc_v2" in text for text in browser.evaluate(marked)] == [True]
 
 
@@ -182,6 +187,10 @@ def test_another_weight_reorders(browser, server):
   assert text_of(browser, "#moved") == f"{sum(change != 0 for change in changes)} of 12 moved"
   command = text_of(browser, "#command")
   assert f"--set score.weights.{REPLY}=-500" in command and command.count("--set") == 1
+  browser.type_into(weight_box(REPLY), "1e-7")
+  browser.wait_for("location.hash.includes('=1e-7')")
+  # YAML takes 1e-7 for a text.
+  assert f"--set score.weights.{REPLY}=1.0e-7" in text_of(browser, "#command")
   browser.evaluate("document.getElementById('reset').click()")
   assert shown_order(browser) == before and "--set" not in text_of(browser, "#command")
   assert len(server.requests) == 1 and not browser.errors
@@ -420,6 +429,17 @@ def test_tells_when_the_model_or_the_server_is_not_there(browser, server):
   assert "The server does not answer" in text_of(browser, "#error")
 
 
+def test_connects_again_when_the_server_was_not_ready(browser, server):
+  serve(server, probabilities())
+  signatures, server.signatures = server.signatures, {}
+  browser.open(server.url)
+  browser.wait_for("!document.getElementById('error').hidden")
+  server.signatures = signatures
+  browser.evaluate("document.getElementById('generate').requestSubmit()")
+  browser.wait_for("document.querySelectorAll('#rows tr').length === 12")
+  assert not is_shown(browser, "error")
+
+
 def test_names_are_text_wherever_they_come_from(browser, server):
   p = probabilities(3, 2)
   serve(server, p, (HOSTILE, "b"), ScoreConfig(weights={HOSTILE: 1.0, "b": 2.0}))
@@ -445,10 +465,11 @@ def test_names_are_text_wherever_they_come_from(browser, server):
 _CONTRASTS = """
 (() => {
   const parse = (color) => (color.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
-  const over = ([r, g, b, a = 1], paper) => [r, g, b].map((part, i) => part * a + paper[i] * (1 - a));
+  const over = ([r, g, b, a = 1], paper) =>
+    [r, g, b].map((part, i) => part * a + paper[i] * (1 - a));
   const paperOf = (element) => {
-    if (!element) return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
-    return over(parse(getComputedStyle(element).backgroundColor), paperOf(element.parentElement));
+    const color = parse(getComputedStyle(element).backgroundColor);
+    return color.length === 3 ? color : over(color, paperOf(element.parentElement));
   };
   const luminance = (color) => color
     .map((part) => part / 255)
@@ -476,13 +497,12 @@ _UNLABELED = """
 
 @pytest.mark.parametrize("width, is_dark", [(400, True), (400, False), (1079, False), (1600, True)])
 @pytest.mark.parametrize("num_tasks", [1, 40])
-def test_fits_the_window_and_can_be_read(browser, server, tmp_path, width, is_dark, num_tasks):
+def test_fits_the_window_and_can_be_read(browser, server, width, is_dark, num_tasks):
   tasks = [*PUBLISHED, *(f"recap.engagement.{'long_name_' * 6}{i}" for i in range(30))][:num_tasks]
   weights = {task: (-1.0) ** place * place for place, task in enumerate(tasks[10:])}
   p = probabilities(12, num_tasks)
   serve(server, p, tasks, ScoreConfig(weights=weights))
   open_page(browser, server, f"#w.{tasks[0]}=-12345678.9", count=12)
-  server.config = None
   browser.look(width, 900, is_dark)
   browser.evaluate("document.getElementById('own').open = true")
   assert browser.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [width, width]
