@@ -3,13 +3,9 @@
 import http.server
 import json
 import threading
-from pathlib import Path
 from typing import Optional
 
-import heavy_ranker
-
-PAGE = Path(heavy_ranker.__file__).parent / "serving" / "server" / "page" / "index.html"
-_NO_CONFIG = '<script type="application/json" id="config">{}</script>'
+from heavy_ranker.serving.server.page_content import PAGE, page_content
 
 FLOATS = "DT_FLOAT"
 SERVING_DEFAULT = {
@@ -30,7 +26,7 @@ class FakeModelServer:
   Attributes:
     answer: what :predict answers: JSON, or (HTTP status, text).
     signatures: inputs by signature, each (dtype, shape).
-    config: what the page is told, None for nothing.
+    config: the arguments of `page_content`; None for the page as it lies there.
     requests: (path, JSON) of the :predict requests so far.
   """
 
@@ -50,14 +46,8 @@ class FakeModelServer:
     self._server.shutdown()
     self._server.server_close()
 
-  def page(self) -> str:
-    text = PAGE.read_text(encoding="utf-8")
-    assert _NO_CONFIG in text
-    if self.config is None:
-      return text
-    # What a server has to do so that no name can end the element.
-    config = json.dumps(self.config).replace("<", "\\u003c")
-    return text.replace(_NO_CONFIG, _NO_CONFIG.replace("{}", config))
+  def page(self) -> bytes:
+    return PAGE.read_bytes() if self.config is None else page_content(**self.config)
 
   def get(self, path: str) -> tuple[int, str]:
     if path == "/v1/models/ranker":
@@ -92,7 +82,7 @@ class FakeModelServer:
         self._send(*(answer if isinstance(answer, tuple) else (200, json.dumps(answer))))
 
       def _send(self, status, text, content_type="application/json"):
-        data = text.encode()
+        data = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(data)))

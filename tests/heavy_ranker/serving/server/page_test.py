@@ -12,16 +12,15 @@ import pytest
 
 from heavy_ranker.config.score import DEFAULT_WEIGHTS, ScoreConfig
 from heavy_ranker.scoring import Score
+from heavy_ranker.serving.server.page_content import PAGE
 from tests.heavy_ranker import layer_helpers
 from tests.heavy_ranker.serving.server.browser import BROWSER, NAMES, Browser
 from tests.heavy_ranker.serving.server.fake_model_server import (
-  PAGE,
   SIGNATURES,
   FakeModelServer,
 )
 
 BAZEL_SIZE = "large"
-BAZEL_DATA = ["//heavy_ranker/serving/server/page:all"]
 
 PUBLISHED = tuple(DEFAULT_WEIGHTS)
 REPLY, REPORT = "recap.engagement.is_replied", "recap.engagement.is_report_tweet_clicked"
@@ -203,7 +202,7 @@ def test_a_slider_moves_by_the_keyboard(browser, server):
   browser.focus(slider)
   for _ in range(5):
     browser.press("ArrowRight", 39)
-  browser.wait_for("document.getElementById('command').innerText.includes('--set')")
+  browser.wait_for("document.getElementById('command').innerText.includes('--set') && !isScheduled")
   weight = browser.evaluate(
     f"document.querySelector({json.dumps(weight_box(REPORT))}).valueAsNumber"
   )
