@@ -5,7 +5,7 @@ import json
 import threading
 from typing import Optional
 
-from heavy_ranker.serving.server.page_content import PAGE, page_content
+from heavy_ranker.serving.server import page_content
 
 FLOATS = "DT_FLOAT"
 SERVING_DEFAULT = {
@@ -26,7 +26,7 @@ class FakeModelServer:
   Attributes:
     answer: what :predict answers: JSON, or (HTTP status, text).
     signatures: inputs by signature, each (dtype, shape).
-    config: the arguments of `page_content`; None for the page as it lies there.
+    config: the arguments of `page_content.read`; None for the page as it lies there.
     requests: (path, JSON) of the :predict requests so far.
   """
 
@@ -47,7 +47,9 @@ class FakeModelServer:
     self._server.server_close()
 
   def page(self) -> bytes:
-    return PAGE.read_bytes() if self.config is None else page_content(**self.config)
+    if self.config is None:
+      return page_content.PAGE.read_bytes()
+    return page_content.read(**self.config)
 
   def get(self, path: str) -> tuple[int, str]:
     if path == "/v1/models/ranker":

@@ -1,63 +1,33 @@
-"""What is written into the page, and that nothing in it can become markup."""
+"""The page is told what is served, whatever the names are."""
 
 import json
-from html.parser import HTMLParser
+import re
 
 import pytest
 
-from heavy_ranker.serving.exporter import SCORE_FILE
-from heavy_ranker.serving.server.page_content import page_content, read_score
-
-HOSTILE = "</script><script>alert(1)</script><!-- \u2028 \ud800 \\ \"'"
+from heavy_ranker.serving.server import page_content
 
 
-class _Scripts(HTMLParser):
-  def __init__(self):
-    super().__init__()
-    self.found = []
-    self._is_inside = False
-
-  def handle_starttag(self, tag, attrs):
-    self._is_inside = tag == "script"
-    if self._is_inside:
-      self.found.append([dict(attrs), ""])
-
-  def handle_endtag(self, tag):
-    self._is_inside = False
-
-  def handle_data(self, data):
-    if self._is_inside:
-      self.found[-1][1] += data
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+  monkeypatch.setattr(page_content, "PAGE", tmp_path / "index.html")
+  return page_content.PAGE
 
 
-@pytest.mark.parametrize("score", [None, {}, {"weights": {HOSTILE: 1.5}, "other": [HOSTILE]}])
-@pytest.mark.parametrize("models", [[], ["heavy_ranker"], [HOSTILE, "b"]], ids=len)
-def test_the_page_carries_its_config(models, score):
-  parser = _Scripts()
-  parser.feed(page_content(models, score).decode())
-  (attributes, text), (_, program) = parser.found
-  assert attributes == {"type": "application/json", "id": "config"}
-  config = json.loads(text)
-  assert config.pop("models") == models
-  assert config == ({} if score is None else {"score": score})
-  assert program.strip().startswith('"use strict"')
+def test_there_may_be_no_page(page):
+  assert page_content.read(["a"]) is None
 
 
-@pytest.mark.parametrize(
-  "text, expected",
-  [
-    (b'{"weights": {"a": 1}}', {"weights": {"a": 1}}),
-    (b"[1]", None),
-    (b'{"weights"', None),
-    (b"\xff\xfe\x00", None),
-    (b"[" * 100_000, None),
-    (None, None),
-  ],
-  ids=["recipe", "list", "cut off", "no text", "deep", "absent"],
-)
-def test_an_exports_recipe_is_read_if_it_is_there(tmp_path, text, expected):
-  if text is not None:
-    path = tmp_path / SCORE_FILE
-    path.parent.mkdir(parents=True)
-    path.write_bytes(text)
-  assert read_score(str(tmp_path)) == expected
+@pytest.mark.parametrize("name", ["ranker", "</script><b>", "ä\\1"])
+def test_names_and_recipe_are_filled_in(page, name):
+  page.write_text('<p>ü<script type="application/json" id="config">{}</script>', encoding="utf-8")
+  score = {"weights": {"a<b": 1.5}}
+  content = page_content.read([name], score).decode()
+  assert content.startswith("<p>ü<script")
+  config = re.search(r'id="config">([^<]*)</script>$', content)[1]
+  assert json.loads(config) == {"models": [name], "score": score}
+
+
+def test_a_page_without_the_place_stays_as_it_is(page):
+  page.write_text("<p>", encoding="utf-8")
+  assert page_content.read(["ranker"]) == b"<p>"

@@ -21,6 +21,7 @@ from tests.heavy_ranker.serving.server.fake_model_server import (
 )
 
 BAZEL_SIZE = "large"
+BAZEL_DATA = ["//heavy_ranker/serving/server/page:all"]
 
 PUBLISHED = tuple(DEFAULT_WEIGHTS)
 REPLY, REPORT = "recap.engagement.is_replied", "recap.engagement.is_report_tweet_clicked"
