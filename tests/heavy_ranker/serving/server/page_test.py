@@ -270,7 +270,8 @@ def test_random_candidates_are_of_one_user_and_of_the_inputs_shapes(browser, ser
   path, request = server.requests[-1]
   shapes = {name: list(np.shape(rows)) for name, rows in request["inputs"].items()}
   assert path == "/v1/models/ranker/versions/2:predict" and request["signature_name"] == "rank"
-  assert shapes == {"user_embedding": [1, 4], "continuous": [12, 2], "author_id": [12]}
+  assert request["inputs"]["k"] == 0
+  assert shapes == {"user_embedding": [1, 4], "continuous": [12, 2], "author_id": [12], "k": []}
 
 
 _RECORDS = [b"first \xff", b"second", b"third \x00"]
