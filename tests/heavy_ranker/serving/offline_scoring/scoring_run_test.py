@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -82,8 +83,9 @@ def test_an_export_to_parquet(folder, model, expected, tmp_path, capsys):
   assert "scored part-2.parquet (3 of 3): 40 examples" in capsys.readouterr().out
   text = summary.describe(result, "parquet")
   assert f"scores       {tmp_path}/out (3 file(s))" in text
-  command = text.split("read them    python -c ")[1].strip("'")
-  done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+  assert "columns      meta.user_id, score, 3 probabilities" in text
+  program = shlex.split(text.split("next         python ")[1])
+  done = subprocess.run([sys.executable, *program], capture_output=True, text=True)
   assert "meta.user_id: int64" in done.stdout, done.stderr
 
 
