@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.untrained_export import write_untrained_export
 from heavy_ranker.serving.client import Client
 from heavy_ranker.serving.ranking import rank
 from heavy_ranker.serving.request_file import read_request
@@ -16,7 +17,6 @@ from heavy_ranker.serving.serving_error import ServingError
 from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.evaluation.user_run import NUM_EXAMPLES, user_config, users
 from tests.heavy_ranker.serving.fake_server import SERVE, ServedExport
-from tests.heavy_ranker.serving.untrained_export import write_export
 from tests.heavy_ranker.small_run import TASKS
 from tfrecords.errors import DataError
 
@@ -27,7 +27,7 @@ WIDTHS = {"continuous": 7, "binary": 5, "user_embedding": 4, "author_embedding":
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("client")
-  write_export(user_config(path), path / "saved")
+  write_untrained_export(user_config(path), str(path / "saved"))
   return path
 
 

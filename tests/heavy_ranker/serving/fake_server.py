@@ -1,8 +1,14 @@
-"""Servers of an export, as small as can be: TensorFlow Serving's APIs without anything around."""
+"""Servers of an export, as small as can be: TensorFlow Serving's APIs without anything around.
 
+As a command it takes the flags of tensorflow_model_server that the benchmark gives.
+"""
+
+import argparse
 import base64
 import json
+import os
 import threading
+import time
 from concurrent import futures
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,13 +33,17 @@ class ServedExport:
   """An export that answers; `fail` makes all answers a failure, `sizes` are those of requests."""
 
   def __init__(self, folder):
+    self.versions = [(2, "LOADING", ""), (1, "END", "broken")]
+    self.sizes, self.fail = [], None
+    self.load(folder)
+
+  def load(self, folder):
     self._loaded = tf.saved_model.load(folder)
     with open(f"{folder}/saved_model.pb", "rb") as file:
       content = saved_model_pb2.SavedModel.FromString(file.read())
     self.definitions = get_model_metadata_pb2.SignatureDefMap()
     for name, definition in content.meta_graphs[0].signature_def.items():
       self.definitions.signature_def[name].CopyFrom(definition)
-    self.sizes, self.fail = [], None
 
   def run(self, signature, inputs):
     self.sizes.append(len(next(iter(inputs.values()))))
@@ -44,9 +54,9 @@ class ServedExport:
 
   def status(self):
     status = get_model_status_pb2.GetModelStatusResponse()
-    status.model_version_status.add(version=2, state="LOADING")
-    broken = status.model_version_status.add(version=1, state="END")
-    broken.status.error_message = "broken"
+    for version, state, error in self.versions:
+      found = status.model_version_status.add(version=version, state=state)
+      found.status.error_message = error
     return status
 
 
@@ -87,13 +97,13 @@ class _Grpc(
 
 
 @contextmanager
-def serve_grpc(served):
+def serve_grpc(served, port=0):
   """Yields the address."""
   server = grpc.server(futures.ThreadPoolExecutor(2))
   servicer = _Grpc(served)
   prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
   model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
-  port = server.add_insecure_port("127.0.0.1:0")
+  port = server.add_insecure_port(f"127.0.0.1:{port}")
   server.start()
   try:
     yield f"127.0.0.1:{port}"
@@ -150,9 +160,9 @@ class _Rest(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve_rest(served):
+def serve_rest(served, port=0):
   """Yields the address."""
-  server = ThreadingHTTPServer(("127.0.0.1", 0), _Rest)
+  server = ThreadingHTTPServer(("127.0.0.1", port), _Rest)
   server.daemon_threads, server.served = True, served
   thread = threading.Thread(target=server.serve_forever)
   thread.start()
@@ -165,3 +175,29 @@ def serve_rest(served):
 
 
 SERVE = {"grpc": serve_grpc, "rest": serve_rest}
+
+
+def _main():
+  parser = argparse.ArgumentParser()
+  for name in ("port", "rest_api_port", "model_name", "model_base_path"):
+    parser.add_argument(f"--{name}", required=True)
+  parser.add_argument("--file_system_poll_wait_seconds")
+  flags = parser.parse_args()
+
+  def newest():
+    return max(int(name) for name in os.listdir(flags.model_base_path) if name.isdecimal())
+
+  version = newest()
+  served = ServedExport(f"{flags.model_base_path}/{version}")
+  served.versions = [(version, "AVAILABLE", "")]
+  with serve_grpc(served, int(flags.port)), serve_rest(served, int(flags.rest_api_port)):
+    while True:
+      time.sleep(0.1)
+      if newest() != version:
+        version = newest()
+        served.load(f"{flags.model_base_path}/{version}")
+        served.versions = [(version, "AVAILABLE", "")]
+
+
+if __name__ == "__main__":
+  _main()

@@ -15,12 +15,12 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
+from benchmarks.untrained_export import write_untrained_export
 from heavy_ranker import make_dataset
 from heavy_ranker.checkpoints import restore_weights
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.offline_scoring import example_scorer, scoring_run, summary
 from tests.heavy_ranker.evaluation.user_run import NUM_EXAMPLES, user_config, users
-from tests.heavy_ranker.serving.untrained_export import write_export
 from tests.heavy_ranker.small_run import TASKS, make_example
 from tfrecords import paths
 from tfrecords.errors import CheckpointError, ConfigError, DataError, StorageError
@@ -32,7 +32,7 @@ BAZEL_SIZE = "large"
 def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("offline")
   config = user_config(path)
-  write_export(config, path / "saved")
+  write_untrained_export(config, str(path / "saved"))
   return path
 
 
@@ -348,7 +348,7 @@ def test_the_newest_version_is_taken(folder, tmp_path):
   config = config.model_copy(
     update={"training": config.training.model_copy(update={"save_dir": str(tmp_path)})}
   )
-  write_export(config, tmp_path / "saved", version=10)
+  write_untrained_export(config, str(tmp_path / "saved"), version=10)
   (tmp_path / "saved" / "11").mkdir()
   newest = example_scorer.exported_model(str(tmp_path / "saved"))
   assert newest.origin == str(tmp_path / "saved" / "10")
