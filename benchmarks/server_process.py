@@ -64,7 +64,11 @@ class ServerProcess:
     with open(self._log_path, "wb") as log:
       try:
         self._process = subprocess.Popen(
-          self._command, env=environment, stdout=log, stderr=subprocess.STDOUT
+          self._command,
+          env=environment,
+          stdin=subprocess.DEVNULL,
+          stdout=log,
+          stderr=subprocess.STDOUT,
         )
       except OSError as error:
         raise ConfigError(f"{self._command[0]}: cannot be started: {error.strerror}") from None

@@ -99,7 +99,10 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
   with pytest.raises(ConfigError, match="nowhere/server: cannot be started: No such file"):
     ServerProcess(str(tmp_path), str(tmp_path / "log"), ("nowhere/server",)).__enter__()
   silent = ServerProcess(
-    str(tmp_path), str(tmp_path / "log"), (sys.executable, "-c", "input()"), start_seconds=0.5
+    str(tmp_path),
+    str(tmp_path / "log"),
+    (sys.executable, "-c", "import time; time.sleep(60)"),
+    start_seconds=0.5,
   )
   with pytest.raises(ServingError, match="version newest: not available after 0.5 s"), silent:
     pass
