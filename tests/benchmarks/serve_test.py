@@ -98,12 +98,8 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
     pass
   with pytest.raises(ConfigError, match="nowhere/server: cannot be started: No such file"):
     ServerProcess(str(tmp_path), str(tmp_path / "log"), ("nowhere/server",)).__enter__()
-  silent = ServerProcess(
-    str(tmp_path),
-    str(tmp_path / "log"),
-    (sys.executable, "-c", "import time; time.sleep(60)"),
-    start_seconds=0.5,
-  )
+  sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
+  silent = ServerProcess(str(tmp_path), str(tmp_path / "log"), sleeper, start_seconds=0.5)
   with pytest.raises(ServingError, match="version newest: not available after 0.5 s"), silent:
     pass
 
