@@ -102,10 +102,16 @@ class Client:
     Raises:
       ServingError: see `score`.
     """
-    (name,) = self.signature(signature).inputs
+    names = list(self.signature(signature).inputs)
+    if len(names) != 1:
+      raise ServingError(
+        "INVALID_ARGUMENT",
+        f"{signature}: found the inputs {', '.join(names)}, allowed: a signature of records only, "
+        f"such as {SCORE_EXAMPLES}",
+      )
     size = self._examples_a_request
     parts = [
-      self.score({name: np.array(serialized[start : start + size], object)}, signature)
+      self.score({names[0]: np.array(serialized[start : start + size], object)}, signature)
       for start in range(0, max(len(serialized), 1), size)
     ]
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

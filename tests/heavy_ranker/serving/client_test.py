@@ -139,6 +139,8 @@ def test_no_such_model_version_or_signature(api, address, client):
     assert caught.value.code == "NOT_FOUND"
   with pytest.raises(ServingError, match="no signature 'nothing', found: score_examples, serving"):
     client.score(candidates(), "nothing")
+  with pytest.raises(ServingError, match="found the inputs .*, allowed: a signature of records"):
+    client.score_examples([b""], "serving_default")
 
 
 def test_nobody_there_and_nobody_answering(api):
