@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -47,6 +48,8 @@ _OUTPUT_PATH = flags.DEFINE_string("output_path", None, "Also write the result t
 
 
 def _main() -> None:
+  # Ends as an error would: the server and the temporary folder must not stay behind.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
   config = None
   if _EXPORT_DIR.value is None:
     config = load_config(command_line.config_path(), command_line.overrides())

@@ -13,6 +13,7 @@ from heavy_ranker.serving.serving_error import ServingError
 _CALLS = 10_000_000
 _SWAP_SECONDS = 60.0
 _REST_SECONDS = 0.3
+_MEGABYTE = 1e6
 
 
 def swap_versions(
@@ -28,21 +29,29 @@ def swap_versions(
     max_seconds: of all of it.
 
   Returns:
-    `done` swaps, `seconds` a swap on average, and the counts of the requests meanwhile.
+    `done` swaps, the seconds of one on average, the server's memory after each of them, and the
+    latencies and counts of the requests meanwhile.
   """
-  done, problem, started = 0, None, time.monotonic()
+  memory: list[float] = []
+  problem, started = None, time.monotonic()
   with pressing(calls, _CALLS, max_seconds) as (load, _):
-    while done < swaps and time.monotonic() - started < max_seconds:
+    while len(memory) < swaps and time.monotonic() - started < max_seconds:
       try:
         _swap(server, base_path)
       except ServingError as error:
         problem = error.message
         break
-      done += 1
       time.sleep(_REST_SECONDS)
+      memory.append(round(server.resident_bytes() / _MEGABYTE, 1))
     seconds = time.monotonic() - started
-  found = {"wanted": swaps, "done": done, "seconds_a_swap": round(seconds / max(done, 1), 2)}
-  return {**found, **({"problem": problem} if problem else {}), "requests": load.latency()}
+  found = {
+    "wanted": swaps,
+    "done": len(memory),
+    "seconds_a_swap": round(seconds / max(len(memory), 1), 2),
+    "memory_mb": memory,
+    "requests": load.latency(),
+  }
+  return found if problem is None else {**found, "problem": problem}
 
 
 def _swap(server: ServerProcess, base_path: str) -> None:

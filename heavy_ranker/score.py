@@ -31,7 +31,7 @@ _IDS = flags.DEFINE_list(
   "begins with meta.; empty: none).",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-  "batch_size", 512, "Records scored at a time.", lower_bound=1, upper_bound=1 << 20
+  "batch_size", 256, "Records scored at a time.", lower_bound=1, upper_bound=1 << 20
 )
 _FRESH = flags.DEFINE_bool(
   "fresh", False, "Begin anew; what the folder holds is moved aside, not deleted."

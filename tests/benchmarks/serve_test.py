@@ -86,6 +86,7 @@ def test_everything_is_measured_and_the_server_ends(folder, tmp_path):
   swaps = result["swaps"]
   assert (swaps["done"], swaps["requests"]["failed"]) == (2, 0)
   assert swaps["requests"]["count"] > 0
+  assert len(swaps["memory_mb"]) == 2
   assert os.listdir(base_path) == ["6"]
   assert set(result["memory_mb"]) == {"before", "after_soak", "after_swaps"}
   assert serving.all_answered(result)

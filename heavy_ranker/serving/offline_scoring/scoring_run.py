@@ -98,7 +98,7 @@ def score_records(
   output_dir: str,
   file_format: str = "parquet",
   ids: Optional[Sequence[str]] = None,
-  batch_size: int = 512,
+  batch_size: int = 256,
   fresh: bool = False,
 ) -> ScoringResult:
   """Scores files of records into a folder: ids, score and a column a task, in the records' order.
