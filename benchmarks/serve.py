@@ -57,7 +57,7 @@ def _main() -> None:
     raise ConfigError("--config_path, --set: found one, allowed: none beside --export_dir")
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from benchmarks import serving
-  from benchmarks.server_process import EMBEDDED, ServerProcess
+  from benchmarks.server_process import ServerProcess
   from benchmarks.untrained_export import write_untrained_export
   from heavy_ranker.serving import json_output
   from heavy_ranker.serving.export_folder import find_version
@@ -72,7 +72,7 @@ def _main() -> None:
     else:
       # Versions come and go here, so that the user's own folder stays as it is.
       shutil.copytree(find_version(_EXPORT_DIR.value), os.path.join(base_path, "1"))
-    program = EMBEDDED if _MODEL_SERVER.value is None else (_MODEL_SERVER.value,)
+    program = None if _MODEL_SERVER.value is None else [_MODEL_SERVER.value]
     log_path = os.path.join(folder, "server.log")
     with ServerProcess(base_path, log_path, program, _SERVER_FLAGS.value) as server:
       result = serving.ServingBenchmark(server, base_path, _bounds()).run()

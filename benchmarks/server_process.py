@@ -15,7 +15,6 @@ from tfrecords import paths
 from tfrecords.errors import ConfigError
 
 HOST = "127.0.0.1"
-EMBEDDED = (sys.executable, "-m", "heavy_ranker.serve")
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 30
 _LOG_SHOWN = 2000
@@ -27,8 +26,8 @@ class ServerProcess:
   Args:
     base_path: the folder of the versions.
     log_path: a file for what the server says.
-    program: the server's command: the embedded one, or that of tensorflow_model_server, which takes
-      the same flags.
+    program: the path of tensorflow_model_server or the like, with arguments; the embedded server,
+      which takes the same flags, when None.
     flags: more of them.
     start_seconds: how long it may take until a version is available.
 
@@ -41,7 +40,7 @@ class ServerProcess:
     self,
     base_path: str,
     log_path: str,
-    program: Sequence[str] = EMBEDDED,
+    program: Optional[Sequence[str]] = None,
     flags: Sequence[str] = (),
     start_seconds: float = 120.0,
   ):
@@ -49,7 +48,7 @@ class ServerProcess:
     self.grpc_address, self.rest_address = (f"{HOST}:{port}" for port in ports)
     self._log_path, self._start_seconds = log_path, start_seconds
     self._command = [
-      *program,
+      *(program if program is not None else _embedded_server()),
       f"--port={ports[0]}",
       f"--rest_api_port={ports[1]}",
       "--model_name=heavy_ranker",
@@ -131,6 +130,13 @@ class ServerProcess:
     except subprocess.TimeoutExpired:
       self._process.kill()
       self._process.wait()
+
+
+def _embedded_server() -> list[str]:
+  # Here, since importing a command defines its flags.
+  from heavy_ranker import serve
+
+  return [sys.executable, "-m", serve.__name__]
 
 
 def _free_ports(count: int) -> list[int]:
