@@ -19,6 +19,7 @@ _HOME_OF = {
   "evaluate": "heavy_ranker.evaluation.evaluator",
   "calibrate": "heavy_ranker.calibration.calibrator",
   "export": "heavy_ranker.serving.exporter",
+  "Client": "heavy_ranker.serving.client",
 }
 
 __all__ = list(_HOME_OF)

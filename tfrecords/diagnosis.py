@@ -19,12 +19,13 @@ from tfrecords.shards import Shard
 _RECORD = re.compile(r"\brecord#(\d+):(\d+)\b")
 # What TensorFlow says of a record that it cannot parse, without its name.
 _UNPARSABLE = ("Could not parse example input", "Unsupported datatype")
+_FEATURE = re.compile(r"\bName: .*?, ((?:Key|Feature): .*)")
 _GRAPH_NODE = re.compile(r"\{\{.*?\}\}")
 _RECORDS_PARSED_TOGETHER = 256
 
 # TensorFlow quotes an unparsable record in its message, and fails to build the exception when
 # those bytes are no UTF-8.
-_ReadingError = Union[tf.errors.OpError, UnicodeDecodeError]
+ReadingError = Union[tf.errors.OpError, UnicodeDecodeError]
 _CANNOT_BE_OPENED = (
   tf.errors.NotFoundError,
   tf.errors.PermissionDeniedError,
@@ -84,7 +85,7 @@ class Explained:
     if message:
       raise DataError(message) from None
 
-  def _explain(self, error: _ReadingError) -> Optional[str]:
+  def _explain(self, error: ReadingError) -> Optional[str]:
     """Returns the message for the user, or None when the error is not about data."""
     text = _text(error)
     if any(words in text for words in _UNPARSABLE):
@@ -127,7 +128,17 @@ class Explained:
     return f"{place}: {self._check.problem(serialized) or otherwise}"
 
 
-def _text(error: _ReadingError) -> str:
+def what_failed(error: ReadingError) -> str:
+  """Returns what TensorFlow says of a failure, in one line and without its own bookkeeping.
+
+  Of a record that cannot be parsed it is the feature and what is wrong with it.
+  """
+  text = _text(error)
+  feature = _FEATURE.search(text)
+  return _detail(feature.group(1) if feature else text)
+
+
+def _text(error: ReadingError) -> str:
   if isinstance(error, UnicodeDecodeError):
     return bytes(error.object).decode(errors="replace")
   return error.message or ""

@@ -82,8 +82,12 @@ def prepare_export_dir(export_dir: Optional[str] = None) -> str:
   Raises:
     StorageError: it cannot be made or written.
   """
-  default = os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
-  return make_writable(export_dir or default, "--export_dir")
+  return make_writable(export_dir or default_export_dir(), "--export_dir")
+
+
+def default_export_dir() -> str:
+  """Returns the folder of the versions when none is named: that of the checkout."""
+  return os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
 
 
 def _choose_version(base: str, version: Optional[int]) -> int:
