@@ -25,6 +25,8 @@ _FIELD_OF = {
   tf.bool: "bool_val",
   tf.string: "string_val",
 }
+# Of these the field holds the bits, as whole numbers.
+_BITS_OF = {tf.float16: "half_val", tf.bfloat16: "half_val"}
 
 
 def to_arrays(
@@ -103,12 +105,16 @@ def _from_content(where: str, content: bytes, dtype: tf.DType, shape: tuple) -> 
 def _from_values(
   where: str, proto: tensor_pb2.TensorProto, dtype: tf.DType, shape: tuple
 ) -> np.ndarray:
-  if dtype not in _FIELD_OF:
+  if dtype not in _FIELD_OF and dtype not in _BITS_OF:
     raise _invalid(where, f"found {dtype.name} without tensor_content, which this type needs")
-  field = _FIELD_OF[dtype]
+  field = _FIELD_OF.get(dtype) or _BITS_OF[dtype]
   values, size = getattr(proto, field), math.prod(shape)
   if len(values) > size:
     raise _invalid(where, f"{field}: found {len(values)} values, allowed: {size}")
+  if dtype in _BITS_OF:
+    # Of larger numbers the lowest 16 bits count.
+    bits = _filled(values, size, tf.int32).astype(np.uint16)
+    return bits.view(dtype.as_numpy_dtype).reshape(shape)
   return _filled(values, size, dtype).reshape(shape)
 
 
