@@ -64,6 +64,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     except RequestError as error:
       status = error.code.name
       return _abort(context, error)
+    except Exception:  # noqa: BLE001 - one request's trouble is not the server's.
+      return _abort_with_defect(context)
     finally:
       spec = request.model_spec
       seconds = time.monotonic() - start
@@ -244,6 +246,13 @@ def _answer(context: grpc.ServicerContext, function: Callable[[], Any]) -> Any:
     return function()
   except RequestError as error:
     return _abort(context, error)
+  except Exception:  # noqa: BLE001 - as in Predict.
+    return _abort_with_defect(context)
+
+
+def _abort_with_defect(context: grpc.ServicerContext) -> None:
+  logging.exception("a request failed")
+  context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log says which")
 
 
 def _refuse(context: grpc.ServicerContext, method: str) -> None:

@@ -63,16 +63,19 @@ class RequestError(Exception):
     self.message = message
 
 
-def from_tensorflow(error: tf.errors.OpError, where: str) -> RequestError:
+def from_tensorflow(
+  message: str, where: str, kind: type = tf.errors.InvalidArgumentError
+) -> RequestError:
   """Returns what a run of the model failed with, as an answer to the request.
 
   Args:
-    error: from TensorFlow.
+    message: TensorFlow's.
     where: the inputs and the signature, for the message.
+    kind: TensorFlow's class of the error.
   """
-  code = next((code for kind, code in _CODE_OF if isinstance(error, kind)), Code.INTERNAL)
-  lines = str(error.message).splitlines()
-  return RequestError(code, f"{where}: {_without_node(lines[0]) if lines else error}")
+  code = next((code for known, code in _CODE_OF if issubclass(kind, known)), Code.INTERNAL)
+  lines = message.strip().splitlines() or [kind.__name__]
+  return RequestError(code, f"{where}: {_without_node(lines[0])}")
 
 
 def _without_node(line: str) -> str:

@@ -114,7 +114,10 @@ class LoadedVersion:
       outputs = model.signatures[info.name](**tensors)
       return {name: outputs[name].numpy() for name in info.outputs}
     except tf.errors.OpError as error:
-      raise from_tensorflow(error, where) from None
+      raise from_tensorflow(error.message, where, type(error)) from None
+    except UnicodeDecodeError as error:
+      # TensorFlow's message quotes the values it cannot use, and they are no text.
+      raise from_tensorflow(error.object.decode(errors="replace"), where) from None
 
   def close(self) -> None:
     """Frees the memory, as soon as no run is under way."""
