@@ -29,6 +29,15 @@ _MODEL_CONFIG_FILE = flags.DEFINE_string(
   "Instead of the two: a ModelServerConfig as text protobuf, with several models, version policies "
   "and labels.",
 )
+_MODEL_CONFIG_FILE_POLL_WAIT_SECONDS = flags.DEFINE_float(
+  "model_config_file_poll_wait_seconds",
+  None,
+  "Seconds between two looks whether that file has changed; 0 reads it once (default: 0).",
+)
+# Version folders come and go, so that a label may always stand for one that is not there yet.
+flags.DEFINE_bool(
+  "allow_version_labels_for_unavailable_models", True, "Taken for granted, whatever it says."
+)
 _ENABLE_BATCHING = flags.DEFINE_bool(
   "enable_batching", None, "Join requests that wait at the same time into one run of the model."
 )
@@ -70,6 +79,7 @@ _SETTINGS = (
   _MODEL_NAME,
   _MODEL_BASE_PATH,
   _MODEL_CONFIG_FILE,
+  _MODEL_CONFIG_FILE_POLL_WAIT_SECONDS,
   _ENABLE_BATCHING,
   _BATCHING_PARAMETERS_FILE,
   _MONITORING_CONFIG_FILE,

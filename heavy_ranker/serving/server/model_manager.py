@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Optional
 
 import tensorflow as tf
@@ -37,12 +37,12 @@ class ModelManager:
   def __init__(self, settings: ServerSettings, telemetry: Optional[Telemetry] = None):
     self._settings = settings
     self._telemetry = telemetry or Telemetry()
-    configured = _configured_models(settings)
+    self._configured = _configured_models(settings)
     self._execution = Execution(settings, self._telemetry)
-    self._models = {model.name: self._make(model) for model in configured}
+    self._models = {model.name: self._make(model) for model in self._configured}
     self._updating = threading.Lock()
     self._stopping = threading.Event()
-    self._poller = threading.Thread(target=self._poll, name="poll", daemon=True)
+    self._pollers: list[threading.Thread] = []
 
   def start(self) -> None:
     """Loads what there is, and starts to look for new versions.
@@ -52,14 +52,15 @@ class ModelManager:
     """
     for versions in self._models.values():
       _load_first(versions)
-    if self._settings.file_system_poll_wait_seconds > 0:
-      self._poller.start()
+    self._poll(self.poll_once, self._settings.file_system_poll_wait_seconds)
+    if self._settings.model_config_file:
+      self._poll(self._read_config_again, self._settings.model_config_file_poll_wait_seconds)
 
   def stop(self) -> None:
     """Stops looking, answers the requests that wait, and lets go of all models."""
     self._stopping.set()
-    if self._poller.is_alive():
-      self._poller.join()
+    for poller in self._pollers:
+      poller.join()
     self._execution.stop()
     for versions in self._models.values():
       versions.retire_all()
@@ -102,7 +103,22 @@ class ModelManager:
     Raises:
       UserError: the configuration cannot be used, or a model has no version that can be served.
     """
-    models = from_proto(config, "the configuration")
+    self._serve(from_proto(config, "the configuration"))
+
+  def poll_once(self) -> None:
+    """Looks for new versions of all models, now."""
+    with self._updating:
+      for versions in self._models.values():
+        versions.update()
+
+  def _read_config_again(self) -> None:
+    models = read_model_config(self._settings.model_config_file)
+    if models != self._configured:
+      # Whatever comes of it: the same file is not tried twice.
+      self._configured = models
+      self._serve(models)
+
+  def _serve(self, models: Sequence[ModelSettings]) -> None:
     with self._updating:
       fresh = {model.name: self._make(model) for model in models if self._is_new(model)}
       try:
@@ -113,12 +129,6 @@ class ModelManager:
           versions.retire_all()
         raise
       self._replace_models(models, fresh)
-
-  def poll_once(self) -> None:
-    """Looks for new versions of all models, now."""
-    with self._updating:
-      for versions in self._models.values():
-        versions.update()
 
   def _replace_models(
     self, models: Sequence[ModelSettings], fresh: dict[str, ModelVersions]
@@ -156,12 +166,24 @@ class ModelManager:
       )
     return models[name]
 
-  def _poll(self) -> None:
-    while not self._stopping.wait(self._settings.file_system_poll_wait_seconds):
+  def _poll(self, action: Callable[[], None], seconds: float) -> None:
+    """Does something again and again on a thread of its own, unless `seconds` is 0."""
+    if seconds > 0:
+      arguments = (action, seconds)
+      poller = threading.Thread(target=self._repeat, args=arguments, name="poll", daemon=True)
+      self._pollers.append(poller)
+      poller.start()
+
+  def _repeat(self, action: Callable[[], None], seconds: float) -> None:
+    problem = ""
+    while not self._stopping.wait(seconds):
       try:
-        self.poll_once()
-      except Exception:  # noqa: BLE001 - the next look may succeed, and requests go on.
-        logging.exception("looking for new versions failed")
+        action()
+        problem = ""
+      except Exception as error:  # noqa: BLE001 - the next time may go well, and requests go on.
+        if str(error) != problem:
+          logging.error("%s; what is served stays as it is", error)
+        problem = str(error)
 
 
 def _configured_models(settings: ServerSettings) -> tuple[ModelSettings, ...]:

@@ -75,8 +75,8 @@ class LoadedVersion:
 
     Args:
       signature: its name; serving_default if empty.
-      inputs: arrays by name; strings are arrays of objects, each of them bytes. Their values may
-        be anything: the model treats NaN and infinities as 0.
+      inputs: arrays by name, without those whose default will do; strings are arrays of objects,
+        each of them bytes. Values may be anything: the model treats NaN and infinities as 0.
       output_filter: the outputs wanted; all if empty.
       deadline: as time.monotonic() counts; None for any time.
 
@@ -106,7 +106,8 @@ class LoadedVersion:
     where = f"signature {info.name!r}: input {names}"
     try:
       tensors = {
-        name: tf.constant(array, info.inputs[name].dtype) for name, array in inputs.items()
+        name: tf.constant(array, info.inputs[name].dtype)
+        for name, array in {**info.defaults, **inputs}.items()
       }
     except (TypeError, ValueError) as error:
       raise RequestError(Code.INVALID_ARGUMENT, f"{where}: {error}") from None

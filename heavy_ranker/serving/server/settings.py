@@ -26,6 +26,8 @@ class ServerSettings:
     model_name: the model's name, unless there is a model_config_file.
     model_base_path: the folder of its versions; DEFAULT_BASE_PATH of the checkout if empty.
     model_config_file: a ModelServerConfig as text protobuf: several models, policies, labels.
+    model_config_file_poll_wait_seconds: seconds between two looks whether that file has changed; 0
+      reads it once, at the start.
     enable_batching: join requests that wait at the same time into one run of the model.
     batching_parameters_file: BatchingParameters as text protobuf.
     monitoring_config_file: MonitoringConfig as text protobuf; without one the metrics are at
@@ -47,6 +49,7 @@ class ServerSettings:
   model_name: str = "heavy_ranker"
   model_base_path: str = ""
   model_config_file: str = ""
+  model_config_file_poll_wait_seconds: float = 0
   enable_batching: bool = False
   batching_parameters_file: str = ""
   monitoring_config_file: str = ""

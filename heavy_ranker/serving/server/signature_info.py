@@ -1,7 +1,7 @@
 """What a signature takes and gives, and whether a request's inputs are that."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 import numpy as np
@@ -41,17 +41,21 @@ class SignatureInfo:
     inputs: by name.
     outputs: by name.
     method_name: what TensorFlow Serving tells the kinds of signatures apart by.
+    defaults: values of the inputs that a request may leave out.
   """
 
   name: str
   inputs: Mapping[str, TensorInfo]
   outputs: Mapping[str, TensorInfo]
   method_name: str
+  defaults: Mapping[str, np.ndarray] = field(default_factory=dict)
 
   @classmethod
   def from_proto(cls, name: str, proto: meta_graph_pb2.SignatureDef) -> "SignatureInfo":
     """Returns what a SavedModel says of the signature."""
-    return cls(name, _infos(proto.inputs), _infos(proto.outputs), proto.method_name)
+    defaults = {key: tf.make_ndarray(value) for key, value in proto.defaults.items()}
+    inputs, outputs = _infos(proto.inputs), _infos(proto.outputs)
+    return cls(name, inputs, outputs, proto.method_name, defaults)
 
   @property
   def can_be_batched(self) -> bool:
@@ -71,10 +75,11 @@ class SignatureInfo:
         f"{self._where(name)}: unknown input{did_you_mean(name, self.inputs)}; allowed: "
         f"{', '.join(sorted(self.inputs))}"
       )
-    for name in sorted(set(self.inputs) - given):
+    needed = set(self.inputs) - set(self.defaults)
+    for name in sorted(needed - given):
       raise _invalid(
         f"{self._where(name)}: missing, allowed: {_describe(self.inputs[name])}; needed: "
-        f"{', '.join(sorted(self.inputs))}"
+        f"{', '.join(sorted(needed))}"
       )
 
   def check_tensor(

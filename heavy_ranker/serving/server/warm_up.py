@@ -56,9 +56,10 @@ def _send_recorded(version: LoadedVersion, path: str, max_bytes: int) -> None:
 
 
 def _send_made_up(version: LoadedVersion, info: SignatureInfo) -> None:
+  needed = {name: info.inputs[name] for name in info.inputs if name not in info.defaults}
   for size in _SIZES:
     try:
-      version.compute(info, {name: _zeros(tensor, size) for name, tensor in info.inputs.items()})
+      version.compute(info, {name: _zeros(tensor, size) for name, tensor in needed.items()})
     except RequestError as error:
       if error.code is not Code.INVALID_ARGUMENT:
         raise

@@ -207,6 +207,19 @@ def test_reload_serves_other_models_or_changes_nothing(make_manager, base, tmp_p
     _factor(manager)
 
 
+def test_a_changed_model_config_file_is_read_again(make_manager, base, tmp_path):
+  write_version(base, 2, factor=2)
+  path = tmp_path / "models.config"
+  path.write_text(_config(base)[0])
+  manager = make_manager(model_config_file=str(path), model_config_file_poll_wait_seconds=0.01)
+  assert _factor(manager) == 2
+  path.write_text("nonsense")
+  policy = "model_version_policy { specific { versions: 1 } }"
+  path.write_text(_config(base, policy)[0])
+  while _factor(manager) != 1:
+    pass
+
+
 def test_a_model_without_versions_says_how_to_get_one(tmp_path):
   with pytest.raises(StorageError, match="(?s)is missing.*heavy_ranker.export.*--model_base_path"):
     _start(tmp_path / "nowhere")

@@ -109,7 +109,9 @@ def test_every_signature_answers(client):
   np.testing.assert_allclose(outputs["y"], [24, 0])
   x = np.ones((4, 3), np.float32)
   outputs = client.predict({"user": x[:1], "x": x}, "rank")
-  np.testing.assert_allclose(outputs["y"], [36] * 4)
+  np.testing.assert_allclose(outputs["y"], [36.5] * 4)
+  outputs = client.predict({"user": x[:1], "x": x, "bonus": np.float32(2)}, "rank")
+  np.testing.assert_allclose(outputs["y"], [38] * 4)
 
 
 def test_only_the_outputs_asked_for(client):

@@ -67,3 +67,11 @@ def test_an_unknown_output_is_named():
 )
 def test_only_rows_of_examples_can_be_batched(inputs, outputs, expected):
   assert SignatureInfo("any", inputs, outputs, "predict").can_be_batched is expected
+
+
+def test_an_input_with_a_default_may_be_left_out():
+  inputs = {"x": _FLOATS, "k": TensorInfo(tf.int32, ())}
+  signature = SignatureInfo("rank", inputs, _SCORE, "predict", {"k": np.int32(0)})
+  assert signature.check({"x": np.zeros((2, 3), np.float32)}, 2) == 2
+  with pytest.raises(RequestError, match="'x': missing.*needed: x$"):
+    signature.check({"k": np.array(1, np.int32)}, 2)

@@ -22,10 +22,16 @@ class TinyModel(tf.Module):
     parsed = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([], tf.float32, 0.0)})
     return {"y": parsed["x"] * self.factor}
 
-  @tf.function
-  def rank(self, user, x):
+  @tf.function(
+    input_signature=[
+      tf.TensorSpec([1, 3], tf.float32, "user"),
+      tf.TensorSpec([None, 3], tf.float32, "x"),
+      tf.TensorSpec([], tf.float32, "bonus"),
+    ]
+  )
+  def rank(self, user, x, bonus=tf.constant(0.5)):  # noqa: B008 - the signature's default.
     """Not to be batched: the user has one row for all examples."""
-    return {"y": tf.reduce_sum(x * user, axis=1) * self.factor}
+    return {"y": tf.reduce_sum(x * user, axis=1) * self.factor + bonus}
 
 
 def write_version(base: Path, version: int, factor: float = 2.0) -> Path:
@@ -35,7 +41,7 @@ def write_version(base: Path, version: int, factor: float = 2.0) -> Path:
   signatures = {
     "serving_default": model.scale.get_concrete_function(x, tf.TensorSpec([None], tf.int64, "ids")),
     "parse": model.parse.get_concrete_function(tf.TensorSpec([None], tf.string, "examples")),
-    "rank": model.rank.get_concrete_function(tf.TensorSpec([1, 3], tf.float32, "user"), x),
+    "rank": model.rank,
   }
   unfinished = base / f".unfinished-{version}"
   tf.saved_model.save(model, str(unfinished), signatures=signatures)
