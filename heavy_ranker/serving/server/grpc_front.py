@@ -1,5 +1,6 @@
 """gRPC: TensorFlow Serving's PredictionService and ModelService."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -176,9 +177,13 @@ class GrpcServer:
     """Starts to answer."""
     self._server.start()
 
-  def stop(self, grace_seconds: float) -> None:
-    """Takes no more requests, and returns when those under way are answered or the time is up."""
-    self._server.stop(grace_seconds).wait()
+  def stop(self, grace_seconds: float) -> threading.Event:
+    """Takes no more requests, and returns at once.
+
+    Returns:
+      An event that is set when those under way are answered or the time is up.
+    """
+    return self._server.stop(grace_seconds)
 
 
 def make_grpc_server(

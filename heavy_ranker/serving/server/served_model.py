@@ -1,11 +1,13 @@
 """A version of a model in memory: its signatures, and requests to them."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from heavy_ranker.serving.server.execution import Execution
@@ -15,6 +17,8 @@ from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
 
 _DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 _TAGS = [tf.saved_model.SERVING]
+# What an export says of its score; an import of the exporter would load Keras, too.
+_SCORE_FILE = os.path.join("assets.extra", "score.json")
 
 __all__ = ["LoadedVersion", "SignatureInfo", "TensorInfo", "load_version"]
 
@@ -27,6 +31,7 @@ class LoadedVersion:
     version: the version's number.
     signatures: what requests may call, by name.
     signature_defs: the same as TensorFlow Serving's messages.
+    score: the recipe of the score, as in assets.extra/score.json; None if the export has none.
   """
 
   def __init__(
@@ -36,7 +41,9 @@ class LoadedVersion:
     model: Any,
     signature_defs: Mapping[str, meta_graph_pb2.SignatureDef],
     execution: Execution,
+    score: Optional[Mapping[str, Any]] = None,
   ):
+    self.score = score
     self.name = name
     self.version = version
     self.signature_defs = dict(signature_defs)
@@ -146,4 +153,17 @@ def load_version(name: str, version: int, folder: str, execution: Execution) -> 
     raise ValueError(f"{SAVED_MODEL_FILE} has no graph with the tag {_TAGS[0]!r}")
   signature_defs = graphs[0].signature_def
   model = tf.saved_model.load(folder, tags=_TAGS)
-  return LoadedVersion(name, version, model, signature_defs, execution)
+  return LoadedVersion(name, version, model, signature_defs, execution, _read_score(folder))
+
+
+def _read_score(folder: str) -> Optional[Mapping[str, Any]]:
+  path = os.path.join(folder, _SCORE_FILE)
+  if not tf.io.gfile.exists(path):
+    return None
+  try:
+    with tf.io.gfile.GFile(path, "r") as file:
+      score = json.loads(file.read())
+  except ValueError as error:
+    logging.warning("%s is no JSON (%s): the page is not told of the score's weights", path, error)
+    return None
+  return score if isinstance(score, Mapping) else None

@@ -75,10 +75,11 @@ class Server:
       grace_seconds: what takes longer is cancelled.
     """
     self._stopping.set()
-    if self._grpc is not None:
-      self._grpc.stop(grace_seconds)
+    stopped = self._grpc.stop(grace_seconds) if self._grpc is not None else None
     if self._rest is not None:
-      self._rest.stop()
+      self._rest.stop(grace_seconds)
+    if stopped is not None:
+      stopped.wait()
     self.manager.stop()
 
   def _listen(self) -> None:

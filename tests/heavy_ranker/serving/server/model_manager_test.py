@@ -280,6 +280,15 @@ def test_without_requests_of_its_own_each_signature_gets_made_up_ones(make_manag
   assert set(seen) == {"serving_default", "parse", "rank"}
 
 
+@pytest.mark.parametrize("content, expected", [('{"weights": {}}', {"weights": {}}), ("{", None)])
+def test_the_recipe_of_the_score_is_told(make_manager, base, content, expected):
+  folder = write_version(base, 2)
+  (folder / "assets.extra").mkdir()
+  (folder / "assets.extra" / "score.json").write_text(content)
+  with make_manager().resolve(_NAME) as version:
+    assert version.score == expected
+
+
 def test_telemetry_knows_what_is_loaded(base):
   telemetry = Telemetry()
   manager = ModelManager(
