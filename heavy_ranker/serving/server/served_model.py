@@ -113,10 +113,12 @@ class LoadedVersion:
     where = f"signature {info.name!r}: input {names}"
     try:
       tensors = {
-        name: tf.constant(array, info.inputs[name].dtype)
+        # Not tf.constant, which on Python 3.11 never gives 300 bytes a tensor back:
+        # github.com/tensorflow/tensorflow/issues/68196.
+        name: tf.raw_ops.Identity(input=array)
         for name, array in {**info.defaults, **inputs}.items()
       }
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, tf.errors.OpError) as error:
       raise RequestError(Code.INVALID_ARGUMENT, f"{where}: {error}") from None
     try:
       outputs = model.signatures[info.name](**tensors)

@@ -56,6 +56,13 @@ def _dense(rows, seed=0):
   }
 
 
+def _example_of(size):
+  """Returns a record whose `continuous` has another size than the schema says."""
+  example = make_example(np.random.default_rng(0))
+  del example.features.feature["record.continuous"].float_list.value[size:]
+  return example.SerializeToString()
+
+
 @pytest.mark.parametrize("rows", [1, 7, 500])
 def test_predict_equals_the_model(ranker, rows):
   client, model = ranker
@@ -80,10 +87,19 @@ def test_what_is_no_number_reads_as_0(ranker):
   np.testing.assert_array_equal(client.predict(inputs)["score"], client.predict(as_zero)["score"])
 
 
-def test_a_string_that_is_no_example_names_the_input(ranker):
-  code, message = ranker[0].code_of({"examples": [b"\xff no Example"]}, "score_examples")
+@pytest.mark.parametrize(
+  "content, words",
+  [
+    (b"no Example", "Could not parse example input, value: 'no Example'"),
+    (b"\xff no text, either", "Could not parse"),
+    (_example_of(2), "Values size: 2 but output shape: [9]"),
+  ],
+)
+def test_a_string_that_is_no_example_names_the_input(ranker, content, words):
+  code, message = ranker[0].code_of({"examples": [content]}, "score_examples")
   assert code is grpc.StatusCode.INVALID_ARGUMENT
-  assert "'score_examples'" in message and "'examples'" in message
+  assert message.startswith("signature 'score_examples': input 'examples': ")
+  assert words in message and "\n" not in message
 
 
 def test_too_many_candidates_and_too_many_bytes(base):
