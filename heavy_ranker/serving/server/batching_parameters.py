@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from heavy_ranker.serving.server import text_protos
 from tfrecords.errors import ConfigError
 
+_BOUNDS = {
+  "max_batch_size": (1, 10**6),
+  "batch_timeout_micros": (0, 10**9),
+  "max_enqueued_batches": (1, 10**6),
+  "num_batch_threads": (1, 1000),
+}
+
 
 @dataclass(frozen=True)
 class BatchingParameters:
@@ -41,16 +48,11 @@ def read_batching_parameters(path: str) -> BatchingParameters:
     return BatchingParameters()
   proto = text_protos.read(path, text_protos.BatchingParameters(), "--batching_parameters_file")
   given = {}
-  for name, lowest in (
-    ("max_batch_size", 1),
-    ("batch_timeout_micros", 0),
-    ("max_enqueued_batches", 1),
-    ("num_batch_threads", 1),
-  ):
+  for name, (lowest, highest) in _BOUNDS.items():
     if proto.HasField(name):
       given[name] = getattr(proto, name).value
-      if not lowest <= given[name] <= 2**31 - 1:
-        raise ConfigError(f"{path}: {name}: found {given[name]}, allowed: {lowest} or more")
+      if not lowest <= given[name] <= highest:
+        raise ConfigError(f"{path}: {name}: found {given[name]}, allowed: {lowest} to {highest}")
   if proto.pad_variable_length_inputs:
     raise ConfigError(f"{path}: pad_variable_length_inputs: found true, allowed: false")
   parameters = BatchingParameters(**given, allowed_batch_sizes=tuple(proto.allowed_batch_sizes))

@@ -17,6 +17,7 @@ from heavy_ranker.serving.server.request_errors import Code, RequestError
 from heavy_ranker.serving.server.served_model import LoadedVersion, load_version
 from heavy_ranker.serving.server.settings import DEFAULT_BASE_PATH, ServerSettings
 from heavy_ranker.serving.server.telemetry import Telemetry
+from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
 from heavy_ranker.serving.server.version_status import VersionStatus
 from heavy_ranker.serving.server.warm_up import warm_up
 from tfrecords import command_hints, paths
@@ -207,6 +208,10 @@ def _load_first(versions: ModelVersions) -> None:
     raise StorageError(f"model {model.name!r}: the folder {model.base_path} is missing. {way_out}")
   versions.update()
   if not versions.available:
+    if tf.io.gfile.exists(os.path.join(model.base_path, SAVED_MODEL_FILE)):
+      raise StorageError(
+        f"model {model.name!r}: {model.base_path} is a version itself, allowed: the folder above it"
+      )
     problems = [status.error for status in versions.statuses() if status.error]
     found = "\n  ".join(problems) or "no folder whose name is a number (that the policy serves)"
     raise StorageError(

@@ -164,8 +164,9 @@ def _read_score(folder: str) -> Optional[Mapping[str, Any]]:
     return None
   try:
     with tf.io.gfile.GFile(path, "r") as file:
-      score = json.loads(file.read())
-  except ValueError as error:
-    logging.warning("%s is no JSON (%s): the page is not told of the score's weights", path, error)
+      # What JSON has no words for becomes null, so that a browser can read it again.
+      score = json.loads(file.read(), parse_constant=lambda _: None)
+  except (tf.errors.OpError, ValueError, RecursionError) as error:
+    logging.warning("%s cannot be read (%s): the page is not told of the weights", path, error)
     return None
   return score if isinstance(score, Mapping) else None

@@ -228,6 +228,8 @@ def test_a_model_without_versions_says_how_to_get_one(tmp_path):
   write_broken_version(tmp_path, 4)
   with pytest.raises(StorageError, match="(?s)4 cannot be served"):
     _start(tmp_path)
+  with pytest.raises(StorageError, match="4 is a version itself, allowed: the folder above"):
+    _start(tmp_path / "4")
 
 
 def _start(base):
