@@ -171,10 +171,12 @@ class GrpcServer:
 
   def __init__(self, server: grpc.Server, port: int):
     self._server = server
+    self._is_started = False
     self.port = port
 
   def start(self) -> None:
     """Starts to answer."""
+    self._is_started = True
     self._server.start()
 
   def stop(self, grace_seconds: float) -> threading.Event:
@@ -183,6 +185,8 @@ class GrpcServer:
     Returns:
       An event that is set when those under way are answered or the time is up.
     """
+    if not self._is_started:
+      self.start()  # Or else gRPC would keep the port.
     return self._server.stop(grace_seconds)
 
 
