@@ -94,6 +94,7 @@ def test_what_is_no_number_reads_as_0(ranker):
     (b"\xff no text, either", "Could not parse"),
     (_example_of(2), "Values size: 2 but output shape: [9]"),
   ],
+  ids=["text", "bytes", "sizes"],
 )
 def test_a_string_that_is_no_example_names_the_input(ranker, content, words):
   code, message = ranker[0].code_of({"examples": [content]}, "score_examples")
@@ -196,8 +197,9 @@ def test_requests_are_joined_and_their_answers_are_their_own(base, tmp_path, mon
   ):
     blocked = BlockedModel(monkeypatch)
     with futures.ThreadPoolExecutor(12) as pool:
-      calls = [pool.submit(_scaled, client, rows) for rows in range(1, 13)]
+      calls = [pool.submit(_scaled, client, 1)]
       blocked.wait_for_a_run()
+      calls += [pool.submit(_scaled, client, rows) for rows in range(2, 13)]
       scheduler = server.manager._execution._scheduler
       while _waiting(scheduler) < 11:
         threading.Event().wait(0.005)
