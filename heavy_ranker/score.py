@@ -53,7 +53,7 @@ def _main() -> None:
   if needs_config:
     config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
-  from heavy_ranker.serving.exporter import default_export_dir
+  from heavy_ranker.serving.export_files import default_export_dir
   from heavy_ranker.serving.offline_scoring import example_scorer, scoring_run, summary
 
   if _INPUTS.value is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from heavy_ranker.serving.exporter import SCORE_FILE
+from heavy_ranker.serving.export_files import SCORE_FILE
 from tfrecords import paths
 from tfrecords.errors import StorageError, reason
 

@@ -14,19 +14,13 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
+from heavy_ranker.serving.export_files import PRECISION_FILE, SCORE_FILE, default_export_dir
 from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
 from tfrecords.folders import make_writable
-
-DEFAULT_EXPORT_DIR = os.path.join("saved_models", "heavy_ranker")
-# TensorFlow Serving leaves this folder of an export alone.
-_EXTRA_ASSETS = "assets.extra"
-SCORE_FILE = os.path.join(_EXTRA_ASSETS, "score.json")
-# Only in exports of another precision than float32.
-PRECISION_FILE = os.path.join(_EXTRA_ASSETS, "precision.json")
 
 
 def export(
@@ -83,11 +77,6 @@ def prepare_export_dir(export_dir: Optional[str] = None) -> str:
     StorageError: it cannot be made or written.
   """
   return make_writable(export_dir or default_export_dir(), "--export_dir")
-
-
-def default_export_dir() -> str:
-  """Returns the folder of the versions when none is named: that of the checkout."""
-  return os.path.join(paths.workspace_directory(), DEFAULT_EXPORT_DIR)
 
 
 def _choose_version(base: str, version: Optional[int]) -> int:

@@ -12,7 +12,7 @@ class ServingError(UserError):
     message: what the server says, or why it cannot be reached.
   """
 
-  exit_code = 8
+  exit_code = 9
 
   def __init__(self, code: str, message: str):
     super().__init__(f"{message} ({code})")

@@ -47,6 +47,8 @@ _CODE_OF = (
   (tf.errors.InvalidArgumentError, Code.INVALID_ARGUMENT),
   (tf.errors.ResourceExhaustedError, Code.RESOURCE_EXHAUSTED),
 )
+# Lines that TensorFlow wraps around what went wrong.
+_ABOUT_THE_GRAPH = ("Graph execution error", "Detected at node", "<stack traces", "\t [[")
 
 
 class RequestError(Exception):
@@ -74,8 +76,8 @@ def from_tensorflow(
     kind: TensorFlow's class of the error.
   """
   code = next((code for known, code in _CODE_OF if issubclass(kind, known)), Code.INTERNAL)
-  lines = message.strip().splitlines() or [kind.__name__]
-  return RequestError(code, f"{where}: {_without_node(lines[0])}")
+  lines = [line for line in message.splitlines() if line and not line.startswith(_ABOUT_THE_GRAPH)]
+  return RequestError(code, f"{where}: {_without_node(lines[0] if lines else kind.__name__)}")
 
 
 def _without_node(line: str) -> str:

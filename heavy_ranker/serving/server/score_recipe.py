@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from heavy_ranker.serving.exporter import SCORE_FILE
+from heavy_ranker.serving.export_files import SCORE_FILE
 
 
 def read_score_recipe(version_folder: str) -> Optional[dict[str, Any]]:

@@ -33,7 +33,7 @@ class ServerSettings:
     monitoring_config_file: MonitoringConfig as text protobuf; without one the metrics are at
       DEFAULT_METRICS_PATH.
     file_system_poll_wait_seconds: seconds between two looks for new versions; 0 looks once, at the
-      start, and below 0 means the same.
+      start, and so does -1.
     enable_model_warmup: run each version before it gets requests.
     max_request_bytes: of a message or body.
     max_examples_a_request: the largest number of candidates in one request.
@@ -66,7 +66,11 @@ class ServerSettings:
       _require(name, getattr(self, name), -1, 65535)
     for name in ("max_request_bytes", "max_examples_a_request", "max_running_requests"):
       _require(name, getattr(self, name), 1, 2**31 - 1)
-    _require("max_waiting_requests", self.max_waiting_requests, 0, 10_000)
+    _require("max_waiting_requests", self.max_waiting_requests, 0, 1000)
+    for name in ("file_system_poll_wait_seconds", "model_config_file_poll_wait_seconds"):
+      _require(name, getattr(self, name), -1, 10**6)
+    if not self.host:
+      raise ConfigError("--host: found nothing, allowed: an address; 0.0.0.0 for all there are")
     _require("rest_api_timeout_in_ms", self.rest_api_timeout_in_ms, 1, 2**31 - 1)
     if not self.port and not self.rest_api_port:
       raise ConfigError("--port and --rest_api_port: found 0 twice, allowed: one of them 0")
@@ -83,7 +87,7 @@ class ServerSettings:
     object.__setattr__(self, "metrics_path", _metrics_path(self.monitoring_config_file))
 
 
-def _require(name: str, value: int, lowest: int, highest: int) -> None:
+def _require(name: str, value: float, lowest: int, highest: int) -> None:
   if not lowest <= value <= highest:
     raise ConfigError(f"--{name}: found {value}, allowed: {lowest} to {highest}")
 

@@ -297,6 +297,6 @@ def test_the_command(folder, api, address, tmp_path):
   assert "4 of 40 candidates" in done.stdout
   assert len(json.loads((tmp_path / "new" / "all.json").read_text())) == 40
   refused = run("heavy_ranker.client", *flags, "--model_name=other", cwd=tmp_path)
-  assert refused.returncode == 8
+  assert refused.returncode == 9
   assert refused.stderr.startswith("error: ")
   assert "no such model" in refused.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heavy_ranker.serving.exporter import SCORE_FILE
+from heavy_ranker.serving.export_files import SCORE_FILE
 from heavy_ranker.serving.server.score_recipe import read_score_recipe
 
 

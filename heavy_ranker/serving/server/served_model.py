@@ -1,0 +1,155 @@
+"""A version of a model in memory: its signatures, and requests to them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from heavy_ranker.serving.server.execution import Execution
+from heavy_ranker.serving.server.request_errors import Code, RequestError, from_tensorflow
+from heavy_ranker.serving.server.score_recipe import read_score_recipe
+from heavy_ranker.serving.server.signature_info import SignatureInfo, TensorInfo
+from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
+
+_DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+_TAGS = [tf.saved_model.SERVING]
+
+__all__ = ["LoadedVersion", "SignatureInfo", "TensorInfo", "load_version"]
+
+
+class LoadedVersion:
+  """One version of a model; from `load_version`.
+
+  Attributes:
+    name: the model's.
+    version: the version's number.
+    signatures: what requests may call, by name.
+    signature_defs: the same as TensorFlow Serving's messages.
+    score: the recipe of the score, as in assets.extra/score.json; None if the export has none.
+  """
+
+  def __init__(
+    self,
+    name: str,
+    version: int,
+    model: Any,
+    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef],
+    execution: Execution,
+    score: Optional[Mapping[str, Any]] = None,
+  ):
+    self.score = score
+    self.name = name
+    self.version = version
+    self.signature_defs = dict(signature_defs)
+    self.signatures = {
+      key: SignatureInfo.from_proto(key, proto)
+      for key, proto in signature_defs.items()
+      if key in model.signatures
+    }
+    # Functions know their variables by weak references: the model has to be kept.
+    self._model = model
+    self._execution = execution
+
+  def signature(self, name: str = "") -> SignatureInfo:
+    """Returns a signature; serving_default if the name is empty.
+
+    Raises:
+      RequestError: NOT_FOUND.
+    """
+    key = name or _DEFAULT
+    if key not in self.signatures:
+      raise RequestError(
+        Code.NOT_FOUND,
+        f"model {self.name!r} version {self.version}: no signature {key!r}; there are: "
+        f"{', '.join(sorted(self.signatures))}",
+      )
+    return self.signatures[key]
+
+  def run(
+    self,
+    signature: str,
+    inputs: Mapping[str, np.ndarray],
+    output_filter: Sequence[str] = (),
+    deadline: Optional[float] = None,
+  ) -> dict[str, np.ndarray]:
+    """Answers a request.
+
+    Args:
+      signature: its name; serving_default if empty.
+      inputs: arrays by name, without those whose default will do; strings are arrays of objects,
+        each of them bytes. Values may be anything: the model treats NaN and infinities as 0.
+      output_filter: the outputs wanted; all if empty.
+      deadline: as time.monotonic() counts; None for any time.
+
+    Returns:
+      Arrays by the output's name.
+
+    Raises:
+      RequestError: NOT_FOUND, INVALID_ARGUMENT with the field's name, RESOURCE_EXHAUSTED if too
+        many requests wait, DEADLINE_EXCEEDED, UNAVAILABLE while the server stops, INTERNAL.
+    """
+    info = self.signature(signature)
+    examples = info.check(inputs, self._execution.max_examples)
+    info.check_outputs(output_filter)
+    outputs = self._execution.run(self, info, inputs, examples, deadline)
+    return {name: outputs[name] for name in output_filter} if output_filter else outputs
+
+  def compute(self, info: SignatureInfo, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Runs the model at once, on this thread, with inputs that have been checked.
+
+    Raises:
+      RequestError: INVALID_ARGUMENT if the model cannot use the values, or INTERNAL.
+    """
+    model = self._model
+    if model is None:
+      raise RequestError(Code.UNAVAILABLE, f"version {self.version} is no longer served")
+    names = ", ".join(repr(name) for name in sorted(inputs))
+    where = f"signature {info.name!r}: input {names}"
+    try:
+      tensors = {
+        # Not tf.constant, which on Python 3.11 never gives 300 bytes a tensor back:
+        # github.com/tensorflow/tensorflow/issues/68196.
+        name: tf.raw_ops.Identity(input=array)
+        for name, array in {**info.defaults, **inputs}.items()
+      }
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+      raise RequestError(Code.INVALID_ARGUMENT, f"{where}: {error}") from None
+    try:
+      outputs = model.signatures[info.name](**tensors)
+      return {name: outputs[name].numpy() for name in info.outputs}
+    except tf.errors.OpError as error:
+      raise from_tensorflow(error.message, where, type(error)) from None
+    except UnicodeDecodeError as error:
+      # TensorFlow's message quotes the values it cannot use, and they are no text.
+      raise from_tensorflow(error.object.decode(errors="replace"), where) from None
+
+  def close(self) -> None:
+    """Frees the memory, as soon as no run is under way."""
+    self._model = None
+
+
+def load_version(name: str, version: int, folder: str, execution: Execution) -> LoadedVersion:
+  """Loads a SavedModel.
+
+  Args:
+    name: the model's name.
+    version: the version's number.
+    folder: of the SavedModel.
+    execution: what runs its requests.
+
+  Raises:
+    Exception: of any kind, whatever is wrong with the SavedModel.
+  """
+  with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as file:
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read())
+  graphs = [
+    graph for graph in saved_model.meta_graphs if set(_TAGS) <= set(graph.meta_info_def.tags)
+  ]
+  if not graphs:
+    raise ValueError(f"{SAVED_MODEL_FILE} has no graph with the tag {_TAGS[0]!r}")
+  signature_defs = graphs[0].signature_def
+  model = tf.saved_model.load(folder, tags=_TAGS)
+  return LoadedVersion(name, version, model, signature_defs, execution, read_score_recipe(folder))
