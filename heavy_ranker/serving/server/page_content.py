@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+BAZEL_DATA = ["//heavy_ranker/serving/server/page:all"]
 PAGE = Path(__file__).parent / "page" / "index.html"
 _PLACE = '<script type="application/json" id="config">{}</script>'
 
