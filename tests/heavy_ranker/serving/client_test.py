@@ -137,7 +137,9 @@ def test_no_such_model_version_or_signature(api, address, client):
     with Client(address, api, **options) as other, pytest.raises(ServingError) as caught:
       other.metadata()
     assert caught.value.code == "NOT_FOUND"
-  with pytest.raises(ServingError, match="no signature 'nothing', found: score_examples, serving"):
+  with pytest.raises(
+    ServingError, match="no signature 'nothing', found: rank, score_examples, serving"
+  ):
     client.score(candidates(), "nothing")
   with pytest.raises(ServingError, match="found the inputs .*, allowed: a signature of records"):
     client.score_examples([b""], "serving_default")
