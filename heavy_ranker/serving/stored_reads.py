@@ -46,7 +46,9 @@ def read_stored(
     for node in graph.node
     if node.op in (READ, GATHER) and node.input[0] in matrices
   }
-  rewritten = Graph(versions=graph.versions, library=graph.library)
+  rewritten = Graph()
+  rewritten.CopyFrom(graph)
+  rewritten.ClearField("node")
   for node in graph.node:
     if node.name in reads:
       rewritten.node.extend(_read(node, reads[node.name]))

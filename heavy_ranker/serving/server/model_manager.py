@@ -10,12 +10,13 @@ import tensorflow as tf
 from absl import logging
 from tensorflow_serving.config import model_server_config_pb2
 
+from heavy_ranker.serving.export_files import default_export_dir
 from heavy_ranker.serving.server.execution import Execution
 from heavy_ranker.serving.server.model_config import ModelSettings, from_proto, read_model_config
 from heavy_ranker.serving.server.model_versions import ModelVersions
 from heavy_ranker.serving.server.request_errors import Code, RequestError
 from heavy_ranker.serving.server.served_model import LoadedVersion, load_version
-from heavy_ranker.serving.server.settings import DEFAULT_BASE_PATH, ServerSettings
+from heavy_ranker.serving.server.settings import ServerSettings
 from heavy_ranker.serving.server.telemetry import Telemetry
 from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
 from heavy_ranker.serving.server.version_status import VersionStatus
@@ -192,8 +193,7 @@ def _configured_models(settings: ServerSettings) -> tuple[ModelSettings, ...]:
     return read_model_config(settings.model_config_file)
   if not settings.model_name or "/" in settings.model_name:
     raise ConfigError(f"--model_name: found {settings.model_name!r}, allowed: a name, without /")
-  default = os.path.join(paths.workspace_directory(), DEFAULT_BASE_PATH)
-  base_path = paths.resolve(settings.model_base_path or default, "--model_base_path")
+  base_path = paths.resolve(settings.model_base_path or default_export_dir(), "--model_base_path")
   return (ModelSettings(settings.model_name, base_path),)
 
 

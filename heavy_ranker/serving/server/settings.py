@@ -8,8 +8,6 @@ from heavy_ranker.serving.server import text_protos
 from tfrecords.errors import ConfigError
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
-# Where exports land, in the checkout.
-DEFAULT_BASE_PATH = os.path.join("saved_models", "heavy_ranker")
 # As a port: any that is free.
 ANY_PORT = -1
 
@@ -24,7 +22,7 @@ class ServerSettings:
     rest_api_port: of REST, the metrics and the page; 0 for none, ANY_PORT for a free one.
     rest_api_timeout_in_ms: how long a REST request may take, since HTTP has no deadlines.
     model_name: the model's name, unless there is a model_config_file.
-    model_base_path: the folder of its versions; DEFAULT_BASE_PATH of the checkout if empty.
+    model_base_path: the folder of its versions; saved_models/heavy_ranker of the checkout if empty.
     model_config_file: a ModelServerConfig as text protobuf: several models, policies, labels.
     model_config_file_poll_wait_seconds: seconds between two looks whether that file has changed; 0
       reads it once, at the start.

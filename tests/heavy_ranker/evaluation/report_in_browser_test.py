@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,22 +11,10 @@ from matplotlib import image
 
 from heavy_ranker.evaluation.report import write_report
 from tests.heavy_ranker.evaluation.sample_results import write_samples
+from tests.heavy_ranker.serving.server.browser import BROWSER, FLAGS, NAMES
 
 BAZEL_SIZE = "large"
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_BROWSER = next(filter(None, map(shutil.which, _NAMES)), None)
-_FLAGS = (
-  "--headless=new",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-  "--hide-scrollbars",
-  "--enable-logging=stderr",
-)
 # Chromium's window is at least 500 pixels wide, a frame is not.
 _FRAME = """<!DOCTYPE html><meta name="color-scheme" content="light dark">
 <body style="margin:0"><iframe style="width:{width}px;height:1800px;border:0" srcdoc="{page}">
@@ -53,7 +40,7 @@ _PROBE = """<script>
 </script></body>"""
 
 pytestmark = pytest.mark.skipif(
-  _BROWSER is None, reason=f"none of {', '.join(_NAMES)} is on the PATH"
+  BROWSER is None, reason=f"none of {', '.join(NAMES)} is on the PATH"
 )
 
 
@@ -69,7 +56,13 @@ def _open(page: str, folder: Path, width: int, *flags: str) -> tuple[dict, Path]
   """Returns what the probe found and a picture; fails on any message in the console."""
   picture, frame = folder / "page.png", folder / "frame.html"
   frame.write_text(_FRAME.format(width=width, page=html.escape(page)), encoding="utf-8")
-  command = [_BROWSER, *_FLAGS, *flags, f"--user-data-dir={folder / 'profile'}"]
+  command = [
+    BROWSER,
+    *FLAGS,
+    "--enable-logging=stderr",
+    *flags,
+    f"--user-data-dir={folder / 'profile'}",
+  ]
   command += [f"--window-size={width},1800", "--dump-dom", f"--screenshot={picture}"]
   result = subprocess.run(
     [*command, frame.as_uri()], capture_output=True, text=True, timeout=200, check=True

@@ -135,8 +135,9 @@ def test_only_stock_ops_and_no_keras(folder):
   saved_model = saved_model_pb2.SavedModel.FromString(content)
   graph = saved_model.meta_graphs[0].graph_def
   used = {node.op for node in graph.node}
-  used |= {node.op for function in graph.library.function for node in function.node_def}
-  functions = {function.signature.name for function in graph.library.function}
+  defined = {field.name: value for field, value in graph.ListFields()}["library"].function
+  used |= {node.op for function in defined for node in function.node_def}
+  functions = {function.signature.name for function in defined}
   assert "PyFunc" not in used
   assert all(tf.raw_ops.__dict__.get(op) or op.startswith("_") for op in used - functions)
   assert not (folder / "saved" / "1" / "keras_metadata.pb").exists()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-_FLAGS = (
+FLAGS = (
   "--headless=new",
   "--no-sandbox",
   "--disable-gpu",
@@ -26,7 +26,6 @@ _FLAGS = (
   "--disable-sync",
   "--no-first-run",
   "--hide-scrollbars",
-  "--remote-debugging-pipe",
 )
 # The browser reads commands from descriptor 3 and writes to 4.
 _LAUNCHER = """
@@ -47,7 +46,13 @@ class Browser:
     self._answers, answer_writer = os.pipe()
     # Copies have numbers above 4, so that moving one to 3 cannot hit the other.
     ends = os.dup(command_reader), os.dup(answer_writer)
-    arguments = [BROWSER, *_FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+    arguments = [
+      BROWSER,
+      *FLAGS,
+      "--remote-debugging-pipe",
+      f"--user-data-dir={folder / 'profile'}",
+      "about:blank",
+    ]
     self._log = folder / "browser.log"
     with self._log.open("wb") as log:
       self._process = subprocess.Popen(
