@@ -17,6 +17,9 @@ One target a file, named after it, with the imports as its deps:
 * `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it. In tests, a string
   that is a module's full name counts as an import, `[sys.executable, "-m", "heavy_ranker.train"]`,
   and so does what a string that is a program imports, `"from tfrecords import schema"`.
+* Tests of a folder that are neither large nor tagged are `quick_tests` together, because to load
+  TensorFlow takes longer than most of them. That is what `bazel test //...` runs; by its own name
+  each can still be run alone.
 * `sources` is all Python and BUILD files of the folder and below, for checks of the whole.
 
 Constants in a file say what its imports cannot: `BAZEL_DATA = ["//configs:all"]`, and in a test
@@ -39,7 +42,9 @@ from tools.python_sources import Source
 HEADER = "# Written by `python -m tools.build_files`: change the sources, then run it again.\n"
 
 # Sizes of tests that do not say BAZEL_SIZE, by folder; elsewhere medium, which ends after 300 s.
-DEFAULT_SIZES = {"tests/end_to_end": "large", "tests/heavy_ranker/training": "large"}
+DEFAULT_SIZES = {"tests/end_to_end": "large"}
+
+QUICK_TESTS = "quick_tests"
 
 _PYTEST_MAIN = "tests.pytest_main"
 
@@ -132,13 +137,19 @@ def _build_file(
   graph: DependencyGraph, folder: str, sources: list[Source], folders: list[str]
 ) -> str:
   parts = [HEADER]
+  quick = [source for source in sources if _is_quick(source)]
+  quick = quick if len(quick) > 1 else []
   if any(source.is_test for source in sources):
-    parts.append('load("//tools:pytest.bzl", "pytest_test")\n')
+    names = ["pytest_test", "pytest_tests"] if quick else ["pytest_test"]
+    listed = ", ".join(f'"{name}"' for name in names)
+    parts.append(f'load("//tools:pytest.bzl", {listed})\n')
   parts.append('package(default_visibility = ["//visibility:public"])\n')
   if any(source.module == _PYTEST_MAIN for source in sources):
     parts.append('exports_files(["pytest_main.py"])\n')
   for source in sorted(sources, key=lambda source: (not source.is_package, source.path)):
-    parts += _rules(graph, source)
+    parts += _rules(graph, source, runs_alone=source not in quick)
+  if quick:
+    parts.append(_quick_tests(graph, quick))
   below = [other for other in folders if other.startswith(folder + "/")]
   nearest = [other for other in below if not any(other.startswith(upper + "/") for upper in below)]
   files = starlark.string_list(["BUILD", *(f"//{other}:sources" for other in nearest)])
@@ -150,7 +161,27 @@ def _build_file(
   return "\n".join(parts)
 
 
-def _rules(graph: DependencyGraph, source: Source) -> list[str]:
+def _is_quick(source: Source) -> bool:
+  return source.is_test and _size(source) != "large" and "BAZEL_TAGS" not in source.settings
+
+
+def _size(source: Source) -> str:
+  return source.settings.get("BAZEL_SIZE") or DEFAULT_SIZES.get(source.folder, "medium")
+
+
+def _quick_tests(graph: DependencyGraph, sources: list[Source]) -> str:
+  """The target that runs the quick tests of a folder in one process."""
+  return starlark.rule(
+    "pytest_tests",
+    name=QUICK_TESTS,
+    size="large",
+    srcs=[os.path.basename(source.path) for source in sources],
+    data=[label for source in sources for label in source.settings.get("BAZEL_DATA", [])],
+    deps=[label for source in sources for label in _labels(graph, Target(source.module))],
+  )
+
+
+def _rules(graph: DependencyGraph, source: Source, runs_alone: bool) -> list[str]:
   """The targets of one file."""
   target = Target(source.module)
   common = {
@@ -158,9 +189,8 @@ def _rules(graph: DependencyGraph, source: Source) -> list[str]:
     "data": source.settings.get("BAZEL_DATA"),
   }
   if source.is_test:
-    size = source.settings.get("BAZEL_SIZE") or DEFAULT_SIZES.get(source.folder, "medium")
-    tags = source.settings.get("BAZEL_TAGS")
-    return [starlark.rule("pytest_test", name=source.stem, size=size, tags=tags, **common)]
+    tags = source.settings.get("BAZEL_TAGS") if runs_alone else ["manual"]
+    return [starlark.rule("pytest_test", name=source.stem, size=_size(source), tags=tags, **common)]
 
   common["srcs"] = [os.path.basename(source.path)]
   common["testonly"] = source.is_in_tests

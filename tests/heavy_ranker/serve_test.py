@@ -53,6 +53,7 @@ def test_serves_until_it_is_told_to_stop(tmp_path, number):
   "flags, code, words",
   [
     (["--model_base_path=nowhere"], 4, "is missing. Write a version with python -m heavy_ranker."),
+    (["--model_base_path=bad.config"], 4, "bad.config is no folder. Write a version with"),
     (["--model_config_file=nowhere"], 4, "--model_config_file"),
     (["--model_config_file=bad.config"], 2, "bad.config: 1:1"),
     (["--port=99999"], 2, "--port: found 99999"),

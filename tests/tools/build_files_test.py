@@ -10,6 +10,9 @@ _FILES = {
   "pkg/tested.py": "if __name__ == '__main__':\n  pass",
   "tests/pytest_main.py": "if __name__ == '__main__':\n  pass",
   "tests/pkg/tested_test.py": "from pkg import tested\nBAZEL_TAGS = ['exclusive']",
+  "tests/quick/a_test.py": "BAZEL_DATA = ['//configs:all']",
+  "tests/quick/b_test.py": "from pkg import library",
+  "tests/quick/slow_test.py": "BAZEL_SIZE = 'large'",
   "tests/end_to_end/all_test.py": "",
   "tests/end_to_end/small_test.py": "BAZEL_SIZE = 'small'",
 }
@@ -74,6 +77,19 @@ filegroup(
 )
 """
 
+_QUICK = """\
+pytest_tests(
+    name = "quick_tests",
+    size = "large",
+    srcs = [
+        "a_test.py",
+        "b_test.py",
+    ],
+    data = ["//configs:all"],
+    deps = ["//pkg:library"],
+)
+"""
+
 _TESTS = """\
 package(default_visibility = ["//visibility:public"])
 
@@ -85,6 +101,7 @@ filegroup(
         "BUILD",
         "//tests/end_to_end:sources",
         "//tests/pkg:sources",
+        "//tests/quick:sources",
     ],
 )
 """
@@ -106,6 +123,14 @@ def test_writes_targets(root):
   assert _text(root, "tests/pkg/BUILD") == _TESTS_PKG
   assert _text(root, "tests/end_to_end/BUILD").count('size = "large"') == 1
   assert _text(root, "tests/end_to_end/BUILD").count('size = "small"') == 1
+
+
+def test_quick_tests_of_a_folder_share_a_process(root):
+  build_files.main([f"--root={root}"])
+  written = _text(root, "tests/quick/BUILD")
+  assert _QUICK in written
+  assert written.count('tags = ["manual"]') == 2
+  assert "quick_tests" not in _text(root, "tests/pkg/BUILD")
 
 
 def test_check_accepts_what_was_written(root, capsys):

@@ -12,6 +12,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from heavy_ranker.serving.export_files import default_export_dir
 from heavy_ranker.serving.server.execution import Execution
+from heavy_ranker.serving.server.freed_memory import give_back
 from heavy_ranker.serving.server.model_config import ModelSettings, from_proto, read_model_config
 from heavy_ranker.serving.server.model_versions import ModelVersions
 from heavy_ranker.serving.server.request_errors import Code, RequestError
@@ -54,6 +55,7 @@ class ModelManager:
     """
     for versions in self._models.values():
       _load_first(versions)
+    give_back()
     self._poll(self.poll_once, self._settings.file_system_poll_wait_seconds)
     if self._settings.model_config_file:
       self._poll(self._read_config_again, self._settings.model_config_file_poll_wait_seconds)
@@ -205,7 +207,8 @@ def _load_first(versions: ModelVersions) -> None:
     "folder with --model_base_path"
   )
   if not tf.io.gfile.isdir(model.base_path):
-    raise StorageError(f"model {model.name!r}: the folder {model.base_path} is missing. {way_out}")
+    problem = "is no folder" if tf.io.gfile.exists(model.base_path) else "is missing"
+    raise StorageError(f"model {model.name!r}: the folder {model.base_path} {problem}. {way_out}")
   versions.update()
   if not versions.available:
     if tf.io.gfile.exists(os.path.join(model.base_path, SAVED_MODEL_FILE)):

@@ -1,7 +1,6 @@
 """The versions of one model: which are in memory, which come and which go."""
 
 import contextlib
-import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Optional
 
 from absl import logging
 
+from heavy_ranker.serving.server.freed_memory import give_back
 from heavy_ranker.serving.server.model_config import ModelSettings
 from heavy_ranker.serving.server.request_errors import Code, RequestError
 from heavy_ranker.serving.server.served_model import LoadedVersion
@@ -181,8 +181,8 @@ class ModelVersions:
     if version not in self.available:
       self._set_status(VersionStatus(version, State.END))
     logging.info("model %r: version %d is unloaded", self.settings.name, version)
-    # Graphs and functions refer to one another. No request shall wait until that is sorted out.
-    threading.Thread(target=gc.collect, name="unload", daemon=True).start()
+    # No request shall wait for that.
+    threading.Thread(target=give_back, name="unload", daemon=True).start()
 
   def _find(self, version: Optional[int]) -> _Served:
     if version is None and self._served:
