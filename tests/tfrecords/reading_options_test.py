@@ -16,7 +16,7 @@ from tfrecords.config.sampler import SamplerConfig
 from tfrecords.input_pipeline import InputPipeline
 from tfrecords.sampler import Sampler
 
-BAZEL_SIZE = "medium"
+BAZEL_SIZE = "large"
 
 BAD_RECORDS = (
   b"no example",
