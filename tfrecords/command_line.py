@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
-from tfrecords import paths
+from tfrecords import paths, remote_storage
 from tfrecords.errors import ConfigError, UserError
 
 DEFAULT_CONFIG = "configs/local_prod.yaml"
@@ -98,7 +98,11 @@ def run(command: Callable[[], None], description: str) -> None:
   sys.modules["__main__"].__doc__ = description
   for flag in (_CONFIG_PATH, _SET):  # `--help` lists the main module's flags alone.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag.name])
-  app.run(main, flags_parser=_parse_flags)
+  try:
+    app.run(main, flags_parser=_parse_flags)
+  except BaseException as end:
+    remote_storage.will_exit(end.code if isinstance(end, SystemExit) else 1)
+    raise
 
 
 def _parse_flags(arguments: Sequence[str]) -> Sequence[str]:

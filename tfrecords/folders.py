@@ -3,12 +3,13 @@
 import contextlib
 import fcntl
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfrecords import paths
+from tfrecords import paths, remote_storage
 from tfrecords.errors import StorageError
 
 
@@ -32,9 +33,77 @@ def make_writable(path: str, key: str) -> str:
     tf.io.gfile.remove(probe)
   except tf.errors.OpError as error:
     raise StorageError(
-      f"{key}: {folder} cannot be written: {error.message}. Choose another folder"
+      f"{key}: {folder} cannot be written: {error.message}{remote_storage.hint(folder)}. Choose "
+      "another folder"
     ) from None
   return folder
+
+
+def names_in(folder: str) -> list[str]:
+  """Returns the names of what lies in a folder, folders without a slash; none if it is missing.
+
+  Object stores have no empty folders: there, one that was made and not yet filled is missing.
+  """
+  try:
+    return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
+  except tf.errors.NotFoundError:
+    return []
+
+
+def publish(unfinished: str, target: str, last: str) -> None:
+  """Gives a folder its final name.
+
+  Object stores cannot rename: there it is copied object by object, the one that readers look for as
+  the last.
+
+  Args:
+    unfinished: the folder, whole, on the same file system unless that is an object store; it is
+      gone afterwards.
+    target: the name, of nothing that exists.
+    last: a file of the folder, by which readers tell that it is whole.
+
+  Raises:
+    tf.errors.OpError: it cannot be written; under the final name lies nothing, or on an object
+      store nothing that has the last file.
+  """
+  if "://" not in target:
+    tf.io.gfile.rename(unfinished, target)
+    return
+  for name in sorted(_files_below(unfinished), key=lambda name: (name == last, name)):
+    tf.io.gfile.copy(os.path.join(unfinished, name), os.path.join(target, name))
+  tf.io.gfile.rmtree(unfinished)
+
+
+@contextlib.contextmanager
+def on_this_machine(folder: str) -> Iterator[str]:
+  """A context with a copy of a remote folder in this machine's file system; it goes in the end.
+
+  A local folder is its own copy.
+
+  Args:
+    folder: an absolute path.
+
+  Raises:
+    tf.errors.OpError: it cannot be read.
+  """
+  if "://" not in folder:
+    yield folder
+    return
+  with tempfile.TemporaryDirectory() as copy:
+    for name in _files_below(folder):
+      path = os.path.join(copy, name)
+      os.makedirs(os.path.dirname(path), exist_ok=True)
+      tf.io.gfile.copy(os.path.join(folder, name), path, overwrite=True)
+    yield copy
+
+
+def _files_below(folder: str) -> list[str]:
+  """Returns the paths of the files of a folder and below, relative to it."""
+  return [
+    os.path.relpath(os.path.join(where, name), folder)
+    for where, _, names in tf.io.gfile.walk(folder)
+    for name in names
+  ]
 
 
 @contextlib.contextmanager

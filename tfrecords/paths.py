@@ -3,12 +3,11 @@
 import os
 import re
 
+from tfrecords import remote_storage
 from tfrecords.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 _SCHEME = re.compile(r"^(\w+)://")
-# TensorFlow itself brings gs; the others come with tensorflow-io.
-_TENSORFLOW_IO_SCHEMES = frozenset({"s3", "http", "https", "az", "hdfs", "viewfs", "har"})
 
 
 def resolve(path: str, key: str) -> str:
@@ -36,8 +35,7 @@ def resolve(path: str, key: str) -> str:
   scheme = _SCHEME.match(path)
   if scheme is None:
     return os.path.abspath(os.path.join(caller_directory(), os.path.expanduser(path)))
-  if scheme.group(1) in _TENSORFLOW_IO_SCHEMES:
-    import tensorflow_io  # noqa: F401 - importing it registers the file systems.
+  remote_storage.register(scheme.group(1))
   return path
 
 

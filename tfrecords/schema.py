@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
-from tfrecords import paths
+from tfrecords import paths, remote_storage
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
 from tfrecords.errors import ConfigError, DataError
@@ -59,8 +59,8 @@ def load_schema(path: str, key: str = "schema_path") -> dict[str, Feature]:
       content = json.loads(file.read())
   except tf.errors.OpError as error:
     raise DataError(
-      f"{key}: {resolved} cannot be read: {error.message}. Give the schema's path with "
-      f"--set {key}=PATH"
+      f"{key}: {resolved} cannot be read: {error.message}{remote_storage.hint(resolved)}. Give the "
+      f"schema's path with --set {key}=PATH"
     ) from None
   except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError.
     raise DataError(f"{key}: {resolved} is no JSON: {error}") from None

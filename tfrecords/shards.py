@@ -9,9 +9,9 @@ from typing import Optional, Union
 
 import tensorflow as tf
 
-from tfrecords import dated_folders, paths, record_format
+from tfrecords import dated_folders, paths, record_format, remote_storage
 from tfrecords.config.data import DataConfig
-from tfrecords.errors import DataError
+from tfrecords.errors import ConfigError, DataError
 from tfrecords.skipped_data import SkippedData
 
 _LOOK_AHEAD_THREADS = 16
@@ -90,6 +90,7 @@ def find_shards(
     skipped: takes note of files that cannot be used, instead of an error.
 
   Raises:
+    ConfigError: a glob of http:// files, which cannot be listed.
     DataError: nothing matches, or a file is empty or no TFRecord file.
   """
   resolved = paths.resolve(pattern, key)
@@ -101,8 +102,8 @@ def find_shards(
     )
   if not files:
     raise DataError(
-      f"{key}: no file matches {resolved!r}. Give other files with --set {key}=GLOB, or write "
-      "random ones there with //tfrecords:generate"
+      f"{key}: no file matches {resolved!r}{remote_storage.hint(resolved)}. Give other files with "
+      f"--set {key}=GLOB, or write random ones there with //tfrecords:generate"
     )
   if num_files_to_keep:
     files = files[:num_files_to_keep]
@@ -112,6 +113,12 @@ def find_shards(
 def _matches(pattern: str, key: str) -> tuple[list[str], list[str]]:
   """Returns the files and the folders that a resolved glob means, each sorted."""
   try:
+    if not remote_storage.can_list(pattern):
+      if re.search(r"[*?\[]", pattern):
+        raise ConfigError(
+          f"{key}: found {pattern!r}, allowed: the address of one file, since HTTP lists none"
+        )
+      return ([pattern] if tf.io.gfile.exists(pattern) else []), []
     matches = sorted(path for path in tf.io.gfile.glob(pattern) if _is_meant(path, pattern))
     folders = [path for path in matches if tf.io.gfile.isdir(path)]
   except tf.errors.OpError as error:

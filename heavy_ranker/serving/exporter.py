@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Mapping
 from typing import Optional
@@ -20,7 +21,7 @@ from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
-from tfrecords.folders import make_writable
+from tfrecords.folders import make_writable, names_in, publish
 
 
 def export(
@@ -84,22 +85,26 @@ def _choose_version(base: str, version: Optional[int]) -> int:
     if version < 1:
       raise ConfigError(f"--version: found {version}, allowed: 1 or more")
     return version
-  names = (name.rstrip("/") for name in tf.io.gfile.listdir(base))
-  versions = [int(name) for name in names if name.isdecimal()]
+  versions = [int(name) for name in names_in(base) if name.isdecimal()]
   return max(versions, default=0) + 1
 
 
 def _write(
   config: HeavyRankerConfig, module: ServingModule, texts: Mapping[str, str], target: str
 ) -> None:
-  """Writes under a name no server takes for a version, then renames."""
-  unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
+  """Writes under a name no server takes for a version, then gives it its own.
+
+  For an object store it is written on this machine: TensorFlow reads what it has just written.
+  """
+  name = f".unfinished-{uuid.uuid4().hex}"
+  folder = tempfile.gettempdir() if "://" in target else os.path.dirname(target)
+  unfinished = os.path.join(folder, name)
   try:
     tf.saved_model.save(module, unfinished, signatures=module.functions())
     for name, text in texts.items():
       _write_text(os.path.join(unfinished, name), text)
     write_warmup_requests(config, module, unfinished)
-    tf.io.gfile.rename(unfinished, target)
+    publish(unfinished, target, last="saved_model.pb")
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
   finally:

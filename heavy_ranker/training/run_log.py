@@ -115,5 +115,5 @@ class RunLog:
   def _append(self, **fields: object) -> None:
     stamp = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     line = " ".join([stamp, *(f"{name}={value}" for name, value in fields.items())])
-    with open(self._path, "a", encoding="utf-8") as file:
+    with tf.io.gfile.GFile(self._path, "a") as file:
       file.write(line + "\n")

@@ -22,6 +22,7 @@ from heavy_ranker.serving.export_folder import (
 from heavy_ranker.serving.signatures import SCORE_EXAMPLES, ServingModule
 from tfrecords import paths
 from tfrecords.errors import StorageError, reason
+from tfrecords.folders import on_this_machine
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def checkpoint_model(config: HeavyRankerConfig, checkpoint: str) -> Model:
 
 def _load_export(folder: str) -> ExampleScorer:
   try:
-    loaded = tf.saved_model.load(folder)
+    # TensorFlow 2.16 crashes when it reads the fingerprint of a SavedModel in an object store.
+    with on_this_machine(folder) as local_folder:
+      loaded = tf.saved_model.load(local_folder)
   except (tf.errors.OpError, OSError, ValueError, IndexError) as error:
     raise StorageError(f"{folder}: the export cannot be loaded: {reason(error)}") from None
   signature = loaded.signatures.get(SCORE_EXAMPLES)

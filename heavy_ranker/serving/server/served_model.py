@@ -13,6 +13,7 @@ from heavy_ranker.serving.server.request_errors import Code, RequestError, from_
 from heavy_ranker.serving.server.score_recipe import read_score_recipe
 from heavy_ranker.serving.server.signature_info import SignatureInfo, TensorInfo
 from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
+from tfrecords.folders import on_this_machine
 
 _DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 _TAGS = [tf.saved_model.SERVING]
@@ -151,5 +152,7 @@ def load_version(name: str, version: int, folder: str, execution: Execution) -> 
   if not graphs:
     raise ValueError(f"{SAVED_MODEL_FILE} has no graph with the tag {_TAGS[0]!r}")
   signature_defs = graphs[0].signature_def
-  model = tf.saved_model.load(folder, tags=_TAGS)
+  # TensorFlow 2.16 crashes when it reads the fingerprint of a SavedModel in an object store.
+  with on_this_machine(folder) as local_folder:
+    model = tf.saved_model.load(local_folder, tags=_TAGS)
   return LoadedVersion(name, version, model, signature_defs, execution, read_score_recipe(folder))
