@@ -86,6 +86,11 @@ def call_seconds(call: Callable[[], object], repeats: int) -> list[float]:
   return taken
 
 
+def rounded(value: float) -> float:
+  """Returns a figure with as many digits as say something."""
+  return float(f"{value:.4g}")
+
+
 def _reading_rate(path: str, open_file: Callable) -> float:
   with open(path, "rb") as file:
     while file.read(_BLOCK_BYTES):
