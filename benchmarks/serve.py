@@ -9,6 +9,7 @@ import tempfile
 
 from absl import flags
 
+from benchmarks.sizes import sizes_of
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
@@ -87,14 +88,8 @@ def _main() -> None:
 def _bounds() -> "serving.Bounds":  # noqa: F821 - imported where it is used.
   from benchmarks import serving
 
-  try:
-    sizes = serving.sizes_of(_SIZES.value)
-  except ValueError:
-    raise ConfigError(
-      f"--sizes: found {','.join(_SIZES.value)!r}, allowed: numbers from 1, such as 1,32,500"
-    ) from None
   return serving.Bounds(
-    sizes=sizes,
+    sizes=sizes_of(_SIZES.value),
     apis=tuple(dict.fromkeys(_APIS.value)),
     requests=_REQUESTS.value,
     seconds=_SECONDS.value,

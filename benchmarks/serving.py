@@ -1,7 +1,6 @@
 """What a server costs beside the model it serves, measured in one run on one machine."""
 
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -179,15 +178,3 @@ def all_answered(found: Any) -> bool:
   if found.get("failed") or found.get("problem"):
     return False
   return all(map(all_answered, found.values()))
-
-
-def sizes_of(texts: Sequence[str]) -> tuple[int, ...]:
-  """Returns the sizes a flag names.
-
-  Raises:
-    ValueError: one is no positive number.
-  """
-  sizes = tuple(dict.fromkeys(int(text) for text in texts))
-  if not sizes or min(sizes) < 1:
-    raise ValueError("sizes are 1 or more")
-  return sizes

@@ -9,7 +9,6 @@ from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
-from heavy_ranker.evaluation.report import report_path
 from heavy_ranker.evaluation.results_file import results_path
 from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.exporter import export, prepare_export_dir
@@ -89,6 +88,8 @@ def make_random_data_if_missing(train_data: DataConfig) -> None:
 def _print_summary(
   config: HeavyRankerConfig, save_dir: str, checkpoint: str, folder: str, seconds: float
 ) -> None:
+  from heavy_ranker.evaluation.report import report_path  # Plots take long to import.
+
   step = step_of(checkpoint)
   evaluation = report = "no validation_data"
   if config.validation_data:

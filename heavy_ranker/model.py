@@ -14,6 +14,7 @@ from heavy_ranker.config.model import TaskModelConfig
 from heavy_ranker.features import FeatureParts, make_inputs, make_parts, schema_widths
 from heavy_ranker.layers.architecture import takes_parts
 from heavy_ranker.layers.backbone import make_backbone, mixes_for_each_task
+from heavy_ranker.layers.compute_dtype import computing_in
 from heavy_ranker.layers.featurization import DoubleNormLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
@@ -33,6 +34,7 @@ def build_model(
   input_widths: Optional[Mapping[str, int]] = None,
   calibration: Optional[FittedCalibration] = None,
   weights_follow: bool = False,
+  compute_dtype: str = "float32",
 ) -> keras.Model:
   """Builds the ranker.
 
@@ -43,6 +45,8 @@ def build_model(
     calibration: what was fitted after training; it changes `calibrated_probabilities` and `score`.
     weights_follow: the weights of a checkpoint are restored next: files that only give initial
       values (the statistics of `z_score_log_config`) are not read and need not exist.
+    compute_dtype: what backbone and towers compute in, see `heavy_ranker.layers.compute_dtype`;
+      inputs, outputs and weights are float32 in any case.
 
   Returns:
     A functional model from a dict of inputs [batch, width] to a dict: `logits`, `probabilities`,
@@ -62,7 +66,9 @@ def build_model(
   featurization = _featurization(config, widths["continuous"], weights_follow)
   parts = make_parts(config, inputs, featurization)
   tasks = list(config.model.tasks)
-  logits = keras.layers.Concatenate(name="logits")(_logits(config, parts))
+  with computing_in(compute_dtype):
+    of_tasks = _logits(config, parts)
+  logits = keras.layers.Concatenate(name="logits")(of_tasks)
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
   calibrated = Calibration(
     tasks,

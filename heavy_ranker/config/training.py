@@ -1,6 +1,6 @@
 """The `training` section: how long, how often, and where to."""
 
-from typing import Optional
+from typing import Literal, Optional, Union
 
 import pydantic
 
@@ -24,6 +24,9 @@ class TrainingConfig(StrictModel):
     num_eval_steps: batches an evaluation reads of each partition; below 0: all of them.
     eval_log_every_n: batches between evaluation log lines.
     eval_timeout_in_s: how long a following evaluation waits for the next checkpoint.
+    mixed_precision: float16 (or true) or bfloat16: training computes in it, for GPUs that are
+      faster so; variables, norms, logits and losses stay float32, and so do evaluation and export.
+      float16 scales the loss. False: float32 (default).
     gradient_accumulation: batches of `train_data` whose gradients make one update; 1 when absent.
   """
 
@@ -39,6 +42,14 @@ class TrainingConfig(StrictModel):
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
   gradient_accumulation: Optional[pydantic.PositiveInt] = None
+  mixed_precision: Optional[Union[pydantic.StrictBool, Literal["float16", "bfloat16"]]] = False
+
+  @property
+  def compute_dtype(self) -> str:
+    """What a training step computes in: float32, float16 or bfloat16."""
+    if isinstance(self.mixed_precision, str):
+      return self.mixed_precision
+    return "float16" if self.mixed_precision else "float32"
 
   @pydantic.model_validator(mode="after")
   def _check_evaluation(self) -> "TrainingConfig":

@@ -18,7 +18,6 @@ from heavy_ranker.evaluation.baseline_training import trained_logistic_regressio
 from heavy_ranker.evaluation.baselines import Baseline, recorded_baselines
 from heavy_ranker.evaluation.partition_reader import PREDICTIONS, PartitionReader
 from heavy_ranker.evaluation.partition_result import PartitionResult
-from heavy_ranker.evaluation.report import write_report
 from heavy_ranker.evaluation.results_file import FORMAT_VERSION, results_path, write_result
 from heavy_ranker.evaluation.summaries import write_summaries
 from heavy_ranker.model import build_model
@@ -115,6 +114,9 @@ class Evaluator:
     }
     write_result(result, results_path(self._save_dir, step))
     write_summaries(result, self._save_dir)
+    # Plots take long to import, and training, which ends here, is to begin soon.
+    from heavy_ranker.evaluation.report import write_report
+
     write_report(self._save_dir)
     return result
 

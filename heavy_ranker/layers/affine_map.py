@@ -16,7 +16,7 @@ class AffineMap(keras.layers.Layer):
   """
 
   def __init__(self, scale: float, bias: float, name: Optional[str] = None):
-    super().__init__(name=name)
+    super().__init__(name=name, dtype="float32")  # Whatever the layers around it compute in.
     self._initial_scale, self._initial_bias = scale, bias
 
   def build(self, input_shape: tf.TensorShape) -> None:

@@ -33,7 +33,7 @@ class BatchNormalization(keras.layers.Layer):
     synchronized: bool = True,
     name: Optional[str] = None,
   ):
-    super().__init__(name=name)
+    super().__init__(name=name, dtype="float32")  # Whatever the layers around it compute in.
     self._momentum, self._affine, self._synchronized = momentum, affine, synchronized
 
   def build(self, input_shape: tf.TensorShape) -> None:

@@ -17,4 +17,8 @@ def dense(units: int, name: str, seed: int, activation: Optional[str] = None) ->
     activation: a Keras activation's name, or None.
   """
   initializer = keras.initializers.GlorotUniform(seed=derive_seed(seed, name))
-  return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name)
+  # One unit is a logit, and a product that small gains nothing from fewer bits.
+  dtype = "float32" if units == 1 else None
+  return keras.layers.Dense(
+    units, activation, kernel_initializer=initializer, name=name, dtype=dtype
+  )

@@ -33,7 +33,7 @@ class Gates(keras.layers.Layer):
     seed: int,
     name: str,
   ):
-    super().__init__(name=name)
+    super().__init__(name=name, dtype="float32")  # Whatever the layers around it compute in.
     self._gates, self._sizes, self._seed = list(gates), [*hidden_sizes, num_experts], seed
 
   def build(self, input_shape: tf.TensorShape) -> None:

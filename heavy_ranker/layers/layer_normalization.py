@@ -22,7 +22,7 @@ class LayerNormalization(keras.layers.Layer):
   def __init__(
     self, epsilon: float = 1e-5, center: bool = True, scale: bool = True, name: Optional[str] = None
   ):
-    super().__init__(name=name)
+    super().__init__(name=name, dtype="float32")  # Whatever the layers around it compute in.
     self._epsilon, self._center, self._scale = epsilon, center, scale
 
   def build(self, input_shape: tf.TensorShape) -> None:

@@ -75,8 +75,11 @@ class ExtractionLevel(keras.layers.Layer):
     task_inputs, shared_inputs = inputs
     one_each = task_inputs.shape.rank == 3
     reads = tf.unstack(task_inputs, axis=1) if one_each else [task_inputs] * len(self.task_experts)
-    own = [experts(x, training=training) for experts, x in zip(self.task_experts, reads)]
-    shared = self.shared_experts(shared_inputs, training=training)
+    own = [
+      tf.cast(experts(x, training=training), tf.float32)
+      for experts, x in zip(self.task_experts, reads)
+    ]
+    shared = tf.cast(self.shared_experts(shared_inputs, training=training), tf.float32)
     own_weights, shared_weights = tf.split(
       self.task_gates(task_inputs), [self._own, self._shared], axis=2
     )

@@ -45,7 +45,7 @@ class MaskBlock(keras.layers.Layer):
     if self.input_norm is not None:
       net = self.input_norm(net)
     mask = self.mask(self.aggregation(mask_input))
-    return self.output_norm(self.hidden(net * mask))
+    return self.output_norm(self.hidden(tf.cast(net, mask.dtype) * mask))
 
 
 class MaskNet(keras.layers.Layer):

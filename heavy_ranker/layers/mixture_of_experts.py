@@ -56,4 +56,4 @@ class MixtureOfExperts(keras.layers.Layer):
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Maps [batch, width] to the tasks' mixtures [batch, tasks, the experts' width]."""
     experts = self.experts(inputs, training=training)
-    return tf.einsum("bte,bew->btw", self.gates(inputs), experts)
+    return tf.einsum("bte,bew->btw", self.gates(inputs), tf.cast(experts, tf.float32))

@@ -16,6 +16,7 @@ from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.export_files import PRECISION_FILE, SCORE_FILE, default_export_dir
+from heavy_ranker.serving.folded_batch_norm import fold_batch_norms
 from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
@@ -61,6 +62,7 @@ def export(
   calibration = applied_calibration(config, path)
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
+  ranker = fold_batch_norms(config, ranker, calibration)
   texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
   if config.export.precision != "float32":
     ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)

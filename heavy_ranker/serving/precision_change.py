@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 from tabulate import tabulate
 
 from heavy_ranker.config.export_precision import ExportPrecision
@@ -40,6 +39,8 @@ def precision_change(
     after: the same of the other ranker.
     tasks: the tasks in order.
   """
+  from scipy import stats  # Takes long to import, and few exports are compared.
+
   scores, changed = before["score"].astype(np.float64), after["score"].astype(np.float64)
   score_changes = np.abs(changed - scores) / np.std(scores)
   logit_changes = np.abs(after["logits"] - before["logits"]).max(axis=0)

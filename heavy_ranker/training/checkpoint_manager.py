@@ -24,6 +24,7 @@ from tfrecords.shards import Shard
 
 # Beside the weights, so that measuring, exporting and warm starts do not ask for them.
 _LOG_VARIANCES = "task_log_variances"
+_LOSS_SCALE = "loss_scale"
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
 
 
@@ -45,6 +46,8 @@ class CheckpointManager:
     fingerprint: of the training data; a position is only restored into the same data.
     max_to_keep: how many checkpoints stay; None keeps all.
     log_variances: by task, those a TaskLossReduction learns; none unless it does.
+    loss_scale: the state of a LossScale by name, if there is one. A checkpoint without it leaves it
+      as it is, so that float32 and float16 can take over from each other.
   """
 
   def __init__(
@@ -57,6 +60,7 @@ class CheckpointManager:
     fingerprint: str,
     max_to_keep: Optional[int],
     log_variances: Optional[Mapping[str, tf.Variable]] = None,
+    loss_scale: Optional[Mapping[str, tf.Variable]] = None,
   ):
     self._ranker, self._step, self._fingerprint = ranker, step, fingerprint
     self._without_data = {
@@ -69,11 +73,12 @@ class CheckpointManager:
     if self._log_variances:
       self._without_data[_LOG_VARIANCES] = self._log_variances
     self._save_dir = save_dir
+    self._loss_scale = {_LOSS_SCALE: dict(loss_scale)} if loss_scale else {}
     self._position = {"data_position": iterator} if iterator is not None else {}
     self._folder = checkpoint_folder(save_dir)
     self._remove_unfinished()
     self._manager = tf.train.CheckpointManager(
-      tf.train.Checkpoint(**self._without_data, **self._position),
+      tf.train.Checkpoint(**self._without_data, **self._loss_scale, **self._position),
       self._folder,
       max_to_keep=max_to_keep,
       checkpoint_name=CHECKPOINT_NAME,
@@ -96,7 +101,8 @@ class CheckpointManager:
       stored = tf.train.load_checkpoint(checkpoint).get_tensor(_DATA_FINGERPRINT).decode()
       same_data = stored == self._fingerprint
       position = self._position if same_data else {}
-      status = tf.train.Checkpoint(**self._without_data, **position).restore(checkpoint)
+      extra = self._loss_scale if stored_shapes(checkpoint, _LOSS_SCALE) else {}
+      status = tf.train.Checkpoint(**self._without_data, **extra, **position).restore(checkpoint)
       status.expect_partial().assert_existing_objects_matched()
     self._without_data["data_fingerprint"].assign(self._fingerprint)
     return bool(position)

@@ -1,19 +1,18 @@
 """The model as it is trained: the ranker, its ten losses and one update."""
 
-from typing import Any, Union
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.training.loss_scale import Gradient, LossScale
 from heavy_ranker.training.losses import WeightedBinaryCrossentropy
 from heavy_ranker.training.task_loss_reduction import TaskLossReduction
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
-# None for a variable the loss does not depend on.
-Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
 
 
 class MultiTaskRanker(tfrs.Model):
@@ -30,6 +29,7 @@ class MultiTaskRanker(tfrs.Model):
 
   Attributes:
     reduction: from the tasks' losses to the total; may hold variables that are trained along.
+    loss_scale: what `training.mixed_precision: float16` needs, else None.
   """
 
   def __init__(self, config: HeavyRankerConfig, ranker: keras.Model, global_batch_size: int):
@@ -41,6 +41,7 @@ class MultiTaskRanker(tfrs.Model):
       for task, section in config.model.tasks.items()
     }
     self.reduction = TaskLossReduction(config.model)
+    self.loss_scale = LossScale() if config.training.compute_dtype == "float16" else None
 
   def call(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
     """Returns the ranker's outputs, see `build_model`."""
@@ -68,10 +69,20 @@ class MultiTaskRanker(tfrs.Model):
     with tf.GradientTape() as tape:
       task_losses = self.task_losses(inputs, training=True)
       loss = self._total(task_losses, inputs)
-    return {"loss": loss, "task_losses": task_losses}, tape.gradient(loss, self.trained)
+      target = loss if self.loss_scale is None else self.loss_scale.scaled(loss)
+    gradients = tape.gradient(target, self.trained)
+    if self.loss_scale is not None:
+      gradients = self.loss_scale.unscaled(gradients)
+    return {"loss": loss, "task_losses": task_losses}, gradients
 
   def apply_gradients(self, gradients: list[Gradient]) -> None:
     """Makes one update with the replicas' parts of the gradients added up."""
+    if self.loss_scale is None:
+      self._apply(gradients)
+    else:
+      self.loss_scale.update(gradients, self._apply)
+
+  def _apply(self, gradients: list[Gradient]) -> None:
     self.optimizer.apply_gradients(zip(gradients, self.trained))
 
   def train_step(self, inputs: Batch) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class Trainer:
     resumes = not fresh and latest_checkpoint(save_dir) is not None
     # The model first: if it cannot be built, that shows before a record is read.
     with self._strategy.scope():
-      ranker = build_model(config, weights_follow=resumes)
+      ranker = build_model(
+        config, weights_follow=resumes, compute_dtype=config.training.compute_dtype
+      )
       self._model = MultiTaskRanker(config, ranker, self._examples_per_step)
       self._log_variances = self._model.reduction.log_variances
       tables = config.model.large_embeddings
@@ -119,6 +121,7 @@ class Trainer:
       data_fingerprint(self._config.train_data, self._pipeline.shards),
       self._config.training.checkpoint_max_to_keep,
       self._log_variances,
+      self._model.loss_scale.variables if self._model.loss_scale is not None else None,
     )
     checkpoint = latest_checkpoint(self._save_dir)
     tables = self._config.model.large_embeddings

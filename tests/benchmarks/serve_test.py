@@ -132,5 +132,3 @@ def test_flags_that_cannot_be_used(tmp_path):
     )
     assert done.returncode in (2, 4)
     assert words in done.stderr
-  with pytest.raises(ValueError, match="1 or more"):
-    serving.sizes_of(["0"])

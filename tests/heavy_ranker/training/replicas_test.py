@@ -67,6 +67,12 @@ def test_statistics_apart_are_another_training(results):
   assert np.abs(apart[:, 0] - one[:, 0]).min() > 100 * TOLERANCE
 
 
+def test_an_overflow_on_one_replica_leaves_the_update_out_on_all(results):
+  np.testing.assert_array_equal(results["loss_scale/weights"], [[2, 2], [2, 2], [4, 4]])
+  scales = [[2.0**15] * 2, [2.0**14] * 2, [2.0**14] * 2]
+  np.testing.assert_array_equal(results["loss_scale/scales"], scales)
+
+
 def norm_weights():
   """What `two_replicas.normalize` starts with."""
   layer = two_replicas.BatchNormalization(two_replicas.MOMENTUM)

@@ -16,6 +16,7 @@ from heavy_ranker.layers.batch_normalization import BatchNormalization
 from heavy_ranker.layers.batch_renormalization import BatchRenormalization
 from heavy_ranker.layers.dropout import Dropout
 from heavy_ranker.training.distribution import make_strategy
+from heavy_ranker.training.loss_scale import LossScale
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
 from heavy_ranker.training.optimizer import make_optimizer
 from tests.heavy_ranker import example_config, layer_helpers
@@ -152,6 +153,30 @@ def drop(strategy):
   return {"masks": np.array(masks), "calls": layer.calls.numpy()}
 
 
+def scale_loss(strategy):
+  """{name: array}: weights and scales after each of three updates, of which the last replica's
+  second one overflows."""
+  with strategy.scope():
+    scale, weight = LossScale(), tf.Variable(0.0, aggregation=tf.VariableAggregation.MEAN)
+
+  @tf.function(autograph=False)
+  def update(gradient):
+    def run():
+      replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+      part = tf.where(tf.equal(replica, 0), 1.0, gradient)
+      scale.update([part], lambda gradients: weight.assign_add(gradients[0]))
+
+    strategy.run(run)
+
+  found = {"weights": [], "scales": []}
+  for gradient in (3.0, np.inf, 3.0):
+    update(tf.constant(gradient))
+    for name, variable in (("weights", weight), ("scales", scale.scale)):
+      values = strategy.experimental_local_results(variable)
+      found[name].append([each.numpy() for each in values])
+  return found
+
+
 def main(path):
   cpu = tf.config.list_physical_devices("CPU")[0]
   tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -169,6 +194,7 @@ def main(path):
     "renorm/one": normalize(one, True, BatchRenormalization),
     "renorm/two": normalize(two, True, BatchRenormalization),
     "dropout": drop(two),
+    "loss_scale": scale_loss(two),
     "counts": {"one": one.num_replicas_in_sync, "two": two.num_replicas_in_sync},
   }
   np.savez(path, **{f"{run}/{name}": x for run, found in runs.items() for name, x in found.items()})

@@ -1,0 +1,103 @@
+"""Dynamic loss scaling, which float16 needs (Micikevicius et al., arXiv 1710.03740)."""
+
+from typing import Callable, Union
+
+import tensorflow as tf
+
+# None for a variable the loss does not depend on.
+Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
+
+_INITIAL = 2.0**15
+_LARGEST = 2.0**24
+_FACTOR = 2.0
+_UPDATES_TO_GROW = 2000
+
+
+class LossScale:
+  """Multiplies the loss so that small gradients are not lost in float16, and divides them again.
+
+  Where a gradient is not finite on any replica, the update is left out on all of them and the
+  scale is halved, but not below 1; after 2000 updates in a row it is doubled, up to 2^24. These are
+  powers of 2: the gradients that arrive are those of the unscaled loss, exactly.
+
+  Make it under the strategy's scope.
+
+  Attributes:
+    scale: the factor, a float32 scalar.
+    updates: updates since the scale last changed, an int64 scalar.
+  """
+
+  def __init__(self) -> None:
+    self.scale = _replicated(tf.constant(_INITIAL))
+    self.updates = _replicated(tf.constant(0, tf.int64))
+
+  @property
+  def variables(self) -> dict[str, tf.Variable]:
+    """The state by name, to be saved with a run."""
+    return {"scale": self.scale, "updates": self.updates}
+
+  def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+    """Returns the loss to differentiate."""
+    return loss * self.scale
+
+  def unscaled(self, gradients: list[Gradient]) -> list[Gradient]:
+    """Returns the gradients of the loss itself, float32."""
+    return [_multiplied(gradient, 1.0 / self.scale) for gradient in gradients]
+
+  def update(self, gradients: list[Gradient], apply: Callable[[list[Gradient]], object]) -> None:
+    """Calls `apply` with the gradients if all are finite, and adapts the scale; as a replica.
+
+    Args:
+      gradients: unscaled; this replica's part.
+      apply: makes the update; called as a replica.
+    """
+    used = [index for index, gradient in enumerate(gradients) if gradient is not None]
+
+    def apply_used(*parts: Gradient) -> None:
+      whole: list[Gradient] = [None] * len(gradients)
+      for index, part in zip(used, parts):
+        whole[index] = part
+      apply(whole)
+
+    parts = [gradients[index] for index in used]
+    finite = [tf.reduce_all(tf.math.is_finite(_values(part))) for part in parts]
+    bad = 1.0 - tf.cast(tf.reduce_all(finite), tf.float32)
+
+    def update_together(strategy: tf.distribute.Strategy, bad: tf.Tensor, *parts: Gradient) -> None:
+      is_finite = tf.equal(strategy.reduce(tf.distribute.ReduceOp.SUM, bad, axis=None), 0.0)
+
+      def make_update() -> tf.Tensor:
+        strategy.run(apply_used, args=parts)
+        return self._grow()
+
+      tf.cond(is_finite, make_update, self._shrink)
+
+    tf.distribute.get_replica_context().merge_call(update_together, args=(bad, *parts))
+
+  def _grow(self) -> tf.Tensor:
+    updates = self.updates + 1
+    due = tf.equal(updates, _UPDATES_TO_GROW)
+    self.scale.assign(tf.where(due, tf.minimum(self.scale * _FACTOR, _LARGEST), self.scale))
+    self.updates.assign(tf.where(due, tf.zeros_like(updates), updates))
+    return due
+
+  def _shrink(self) -> tf.Tensor:
+    self.scale.assign(tf.maximum(self.scale / _FACTOR, 1.0))
+    self.updates.assign(tf.zeros_like(self.updates))
+    return tf.constant(True)
+
+
+def _replicated(value: tf.Tensor) -> tf.Variable:
+  return tf.Variable(value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+
+def _values(gradient: Gradient) -> tf.Tensor:
+  return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def _multiplied(gradient: Gradient, factor: tf.Tensor) -> Gradient:
+  if gradient is None:
+    return None
+  if isinstance(gradient, tf.IndexedSlices):
+    return tf.IndexedSlices(gradient.values * factor, gradient.indices, gradient.dense_shape)
+  return gradient * factor
