@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from tfrecords.errors import StorageError, reason
+from tfrecords.folders import flush_to_disk
 from tfrecords.progress import progress_bar
 
 _LOG_FILE = "train.log"
@@ -40,7 +42,7 @@ class RunLog:
       os.path.join(tensorboard_folder(save_dir), "train")
     )
     self._bar = progress_bar(last_step, "training", unit="step", initial=first_step)
-    self._logged_step, self._logged_at = first_step, time.monotonic()
+    self._step, self._logged_step, self._logged_at = first_step, first_step, time.monotonic()
 
   def __enter__(self) -> "RunLog":
     return self
@@ -49,15 +51,39 @@ class RunLog:
     self._bar.close()
     self._writer.close()
 
-  def event(self, kind: str, text: str) -> None:
-    """Tells something that happens once, on the terminal and in the log (event=KIND text="...")."""
-    self._bar.write(f"{kind}: {text}", file=sys.stdout)
+  def event(self, kind: str, text: str, **figures: object) -> None:
+    """Tells something that happens once, on the terminal and in the log.
+
+    The line is event=KIND at=STEP text="...", then the figures; STEP is that of the last
+    `advance`. A run that resumes from an earlier step drops it, see `log_history`.
+
+    Args:
+      kind: one word.
+      text: what happened, for people.
+      figures: key=value pairs.
+    """
+    shown = "".join(f", {name} {value}" for name, value in figures.items())
+    self._bar.write(f"{kind}: {text}{shown}", file=sys.stdout)
     sys.stdout.flush()
-    self._append(event=kind, text=json.dumps(text))
+    self._append(event=kind, at=self._step, text=json.dumps(text), **figures)
 
   def advance(self) -> None:
     """Counts one step."""
+    self._step += 1
     self._bar.update(1)
+
+  def flush(self) -> None:
+    """Returns once all that was logged is in the files: what a checkpoint's reader relies on.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    try:
+      self._writer.flush()
+      if os.path.exists(self._path):
+        flush_to_disk(self._path)
+    except (tf.errors.OpError, OSError) as error:
+      raise self._not_written(error) from None
 
   def step(
     self,
@@ -115,5 +141,14 @@ class RunLog:
   def _append(self, **fields: object) -> None:
     stamp = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     line = " ".join([stamp, *(f"{name}={value}" for name, value in fields.items())])
-    with open(self._path, "a", encoding="utf-8") as file:
-      file.write(line + "\n")
+    try:
+      with open(self._path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    except OSError as error:
+      raise self._not_written(error) from None
+
+  def _not_written(self, error: Exception) -> StorageError:
+    return StorageError(
+      f"{self._path}: the log cannot be written: {reason(error)}. Free space there and run the "
+      "same command again: it resumes from the newest checkpoint"
+    )
