@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from heavy_ranker.checkpoints import checkpoint_folder
 from heavy_ranker.training.run_log import log_path
 from tfrecords import paths
+from tfrecords.errors import Preempted
 
 STARTING, STEP, CHECKPOINT = "starting", "step", "checkpoint"
 EVALUATION, EXPORT = "evaluation", "export"
@@ -78,11 +80,16 @@ class KilledRun:
       raise RuntimeError(f"exit code {done.returncode}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout
 
-  def kill_in(self, phase: str) -> None:
-    """Starts the command and kills it (SIGKILL) at a random moment of a phase.
+  def kill_in(self, phase: str, number: int = signal.SIGKILL, times: int = 1) -> None:
+    """Starts the command and ends it at a random moment of a phase.
+
+    Args:
+      phase: one of PHASES.
+      number: the signal: SIGKILL, or SIGTERM, which has to end it with exit code 10.
+      times: how often to send it.
 
     Raises:
-      RuntimeError: it ended by itself before that.
+      RuntimeError: it ended in another way.
     """
     is_there, most_seconds = self._moment(phase)
     process = subprocess.Popen(
@@ -97,12 +104,14 @@ class KilledRun:
     self._longest_start = max(self._longest_start, min(time.monotonic() - started, 20.0))
     time.sleep(self._random.uniform(0.0, most_seconds))
     found = self._phase()
-    process.kill()
+    for _ in range(times):
+      process.send_signal(number)
     _, errors = process.communicate()
-    if process.returncode != -9:
+    wanted = Preempted.exit_code if number == signal.SIGTERM else -number
+    if process.returncode != wanted:
       raise RuntimeError(
-        f"the run ended before it could be killed in phase {phase}: exit code "
-        f"{process.returncode}: {errors[-3000:].decode()}"
+        f"phase {phase}: found exit code {process.returncode}, expected {wanted}: "
+        f"{errors[-3000:].decode()}"
       )
     self.killed.append(found)
 
@@ -119,7 +128,7 @@ class KilledRun:
       return lambda: bool(self._unfinished_checkpoints()), 0.2
     if phase == EVALUATION:
       return self._is_trained, 1.5
-    return lambda: bool(self._unfinished_exports()), 1.0
+    return lambda: bool(self._unfinished_exports()), 0.8
 
   def _phase(self) -> str:
     if self._unfinished_checkpoints():

@@ -77,7 +77,7 @@ def export(
 
 
 def prepare_export_dir(export_dir: Optional[str] = None) -> str:
-  """Returns the absolute folder of the versions, made and found writable.
+  """Returns the absolute folder of the versions, made, found writable, and without leftovers.
 
   Args:
     export_dir: the folder; saved_models/heavy_ranker of the checkout when None.
@@ -85,7 +85,9 @@ def prepare_export_dir(export_dir: Optional[str] = None) -> str:
   Raises:
     StorageError: it cannot be made or written.
   """
-  return make_writable(export_dir or default_export_dir(), "--export_dir")
+  base = make_writable(export_dir or default_export_dir(), "--export_dir")
+  unfinished_exports.remove_abandoned(base)
+  return base
 
 
 def _choose_version(base: str, version: Optional[int]) -> int:

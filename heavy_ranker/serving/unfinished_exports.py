@@ -16,9 +16,6 @@ _LOCK_SUFFIX = ".lock"
 def writing(base: str) -> Iterator[str]:
   """A context that gives a folder to write to; whatever is still there at its end is removed.
 
-  What a killed process left is removed first. Its lock tells it from the folder of a process that
-  still writes; on remote paths, which have no locks, it stays.
-
   Args:
     base: the folder of the versions.
 
@@ -28,7 +25,6 @@ def writing(base: str) -> Iterator[str]:
   unfinished = os.path.join(base, f"{_PREFIX}{uuid.uuid4().hex}")
   with contextlib.ExitStack() as stack:
     if "://" not in base:
-      _remove_abandoned(base)
       lock = stack.enter_context(open(f"{unfinished}{_LOCK_SUFFIX}", "w", encoding="utf-8"))
       stack.callback(os.remove, lock.name)
       with contextlib.suppress(OSError):  # A file system without locks.
@@ -37,7 +33,17 @@ def writing(base: str) -> Iterator[str]:
     yield unfinished
 
 
-def _remove_abandoned(base: str) -> None:
+def remove_abandoned(base: str) -> None:
+  """Removes what killed processes left.
+
+  Its lock tells it from the folder of a process that still writes; on remote paths, which have no
+  locks, it stays.
+
+  Args:
+    base: the folder of the versions; it exists.
+  """
+  if "://" in base:
+    return
   for name in os.listdir(base):
     if not (name.startswith(_PREFIX) and name.endswith(_LOCK_SUFFIX)):
       continue

@@ -75,9 +75,7 @@ def _locked(save_dir: str, path: str) -> Optional[IO[str]]:
   try:
     file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed when the lock ends.
   except OSError as error:
-    raise StorageError(
-      f"{path}: cannot be written: {error.strerror}. Choose another training.save_dir"
-    ) from None
+    raise _not_written(path, error) from None
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
@@ -96,8 +94,18 @@ def _locked(save_dir: str, path: str) -> Optional[IO[str]]:
     )
     file.close()
     return None
-  _sign(file)
+  try:
+    _sign(file)
+  except OSError as error:
+    raise _not_written(path, error) from None
   return file
+
+
+def _not_written(path: str, error: OSError) -> StorageError:
+  return StorageError(
+    f"{path}: cannot be written: {error.strerror}. Free space there, or choose another "
+    "training.save_dir"
+  )
 
 
 def _sign(file: IO[str]) -> None:

@@ -49,7 +49,12 @@ class RunLog:
 
   def __exit__(self, *exception: object) -> None:
     self._bar.close()
-    self._writer.close()
+    try:
+      self._writer.close()
+    except tf.errors.OpError as error:
+      # Whatever ended the run says more than that its scalars cannot be written either.
+      if exception[0] is None:
+        raise self._not_written(error) from None
 
   def event(self, kind: str, text: str, **figures: object) -> None:
     """Tells something that happens once, on the terminal and in the log.
@@ -115,13 +120,9 @@ class RunLog:
     scalars = {("loss" if name == "loss" else f"loss/{name}"): v for name, v in losses.items()}
     scalars.update({f"log_variance/{task}": value for task, value in log_variances.items()})
     scalars["examples_per_second"] = examples_per_second
-    with self._writer.as_default(step):
-      for name, value in scalars.items():
-        tf.summary.scalar(name, value)
-      for group, rate in learning_rates.items():
-        tf.summary.scalar(f"learning_rate/{group}", rate)
-      for table, length in row_lengths.items():
-        tf.summary.scalar(f"row_length/{table}", length)
+    rates = {f"learning_rate/{group}": rate for group, rate in learning_rates.items()}
+    lengths = {f"row_length/{table}": length for table, length in row_lengths.items()}
+    self._write_scalars(step, {**scalars, **rates, **lengths})
     self._bar.set_postfix(loss=f"{losses['loss']:.4f}", examples_s=f"{examples_per_second:.0f}")
     self._append(step=step, **{name: f"{value:.6g}" for name, value in scalars.items()})
     if self._bar.disable:
@@ -129,6 +130,14 @@ class RunLog:
         f"step {step}: loss {losses['loss']:.5f}, {examples_per_second:.0f} examples/s", flush=True
       )
     return {"step": step, **scalars}
+
+  def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    try:
+      with self._writer.as_default(step):
+        for name, value in scalars.items():
+          tf.summary.scalar(name, value)
+    except tf.errors.OpError as error:
+      raise self._not_written(error) from None
 
   def pause(self) -> None:
     """Takes what comes next (a checkpoint, say) out of the time a step is charged with."""

@@ -1,7 +1,8 @@
 """A run that is killed (SIGKILL) in every phase ends as one that was left alone, bit for bit."""
 
+import os
 import random
-from collections import Counter
+import signal
 
 import pytest
 
@@ -14,6 +15,13 @@ _KILLS = 12
 _STEPS = 150
 # Another seed kills at other moments.
 _SEED = 7
+_OVERRIDES = (
+  f"training.num_train_steps={_STEPS}",
+  "training.checkpoint_every_n=5",
+  "training.checkpoint_max_to_keep=3",
+  "train_data.cache=true",
+  "evaluation.bootstrap_samples=20",
+)
 
 
 def test_a_plan_goes_through_all_phases_in_the_order_of_a_run():
@@ -26,51 +34,67 @@ def test_a_plan_goes_through_all_phases_in_the_order_of_a_run():
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-  """Two finished runs, the second of them killed on its way, and the phases it was killed in."""
-  folder = tmp_path_factory.mktemp("kills")
-  flags = [f"--config_path={write_config(folder)}"]
-  overrides = (
-    f"training.num_train_steps={_STEPS}",
-    "training.checkpoint_every_n=5",
-    "training.checkpoint_max_to_keep=3",
-    "train_data.cache=true",
-    "evaluation.bootstrap_samples=20",
-  )
-  for override in overrides:
+def folder(tmp_path_factory):
+  path = tmp_path_factory.mktemp("kills")
+  write_config(path)
+  return path
+
+
+def _run(folder, name, generator):
+  flags = [f"--config_path={folder / 'small.yaml'}"]
+  for override in _OVERRIDES:
     flags += ["--set", override]
+  return KilledRun(flags, str(folder / name), str(folder / f"{name}_export"), _STEPS, generator)
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+  """A run that nobody disturbs."""
+  _run(folder, "whole", random.Random(_SEED)).finish()
+  return folder / "whole"
+
+
+@pytest.fixture(scope="module")
+def killed(folder):
+  """A run that is killed on its way, finished, and the phases it was killed in."""
   generator = random.Random(_SEED)
-  whole, killed = (
-    KilledRun(flags, str(folder / name), str(folder / f"{name}_export"), _STEPS, generator)
-    for name in ("whole", "killed")
-  )
-  whole.finish()
+  run = _run(folder, "killed", generator)
   for phase in plan(_KILLS, generator):
-    killed.kill_in(phase)
-  output = killed.finish()
-  return folder, killed.killed, output
+    run.kill_in(phase)
+  run.finish()
+  return folder / "killed", run.killed
 
 
-def test_kills_hit_steps_checkpoints_evaluation_and_export(runs):
-  _, killed, _ = runs
-  assert len(killed) == _KILLS
-  assert {STEP, CHECKPOINT, EVALUATION, EXPORT} <= Counter(killed).keys(), killed
+def _differences(run, other):
+  return differences(str(run), str(other), (f"{run}_export", f"{other}_export"))
 
 
-def test_the_killed_run_ends_as_the_other_one(runs):
-  folder, killed, _ = runs
-  whole, other = str(folder / "whole"), str(folder / "killed")
-  assert differences(whole, other, (f"{whole}_export", f"{other}_export")) == [], killed
+def test_kills_hit_steps_checkpoints_evaluation_and_export(killed):
+  assert len(killed[1]) == _KILLS
+  assert {STEP, CHECKPOINT, EVALUATION, EXPORT} <= set(killed[1]), killed[1]
 
 
-def test_the_comparison_sees_a_line_twice_and_a_weight_that_differs(runs, tmp_path):
-  folder, _, _ = runs
-  other = folder / "killed"
-  exports = (str(folder / "whole_export"), str(folder / "killed_export"))
-  log = (other / "train.log").read_text()
-  lines = log.splitlines(keepends=True)
-  (other / "train.log").write_text("".join([*lines, lines[-1]]))
-  found = differences(str(folder / "whole"), str(other), exports)
-  (other / "train.log").write_text(log)
+def test_the_killed_run_ends_as_the_other_one(whole, killed):
+  assert _differences(whole, killed[0]) == [], killed[1]
+
+
+def test_the_comparison_sees_what_is_there_twice(whole, killed):
+  path = killed[0] / "train.log"
+  log = path.read_text()
+  path.write_text(log + log.splitlines(keepends=True)[-1])
+  found = _differences(whole, killed[0])
+  path.write_text(log)
   assert len(found) == 1
-  assert found[0].startswith("train.log: ")
+  assert found[0].startswith("train.log: missing []")
+
+
+def test_sigterm_in_every_phase_ends_with_its_exit_code_and_loses_nothing(whole, folder):
+  run = _run(folder, "preempted", random.Random(_SEED))
+  for phase, times in ((STEP, 2), (EVALUATION, 1), (EXPORT, 2)):
+    run.kill_in(phase, signal.SIGTERM, times)
+    assert [name for name in os.listdir(folder / "preempted_export") if "unfinished" in name] == []
+  run.finish()
+  found = _differences(whole, folder / "preempted")
+  # The checkpoint of the step it stopped at has its line in the log, and has been deleted since.
+  assert [each for each in found if not each.startswith("train.log: missing []")] == []
+  assert " event=preempted at=" in (folder / "preempted" / "train.log").read_text()
