@@ -32,5 +32,5 @@ def test_a_run_that_starts_again_exports_nothing_new(folder, capsys):
 
 
 def test_another_score_or_checkpoint_is_another_export(folder):
-  assert _run(folder, f"score.weights.{TASKS[0]}=2").endswith("/exports/2")
+  assert _run(folder, f'score.weights."{TASKS[0]}"=2').endswith("/exports/2")
   assert _run(folder, "training.num_train_steps=8").endswith("/exports/3")
