@@ -5,18 +5,22 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker import preemption
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
 from heavy_ranker.evaluation.results_file import results_path
 from heavy_ranker.evaluation.table import format_result
+from heavy_ranker.serving.export_origin import earlier_export
 from heavy_ranker.serving.exporter import export, prepare_export_dir
+from heavy_ranker.training import run_lock
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
 from tfrecords.command_hints import command, tool
 from tfrecords.config.data import DataConfig
+from tfrecords.folders import make_writable
 from tfrecords.generator import generate
 
 _RANDOM_EXAMPLES = 2048
@@ -43,6 +47,7 @@ def train_evaluate_export(
 
   Raises:
     UserError: something outside the program is wrong; the message says how to mend it.
+    Preempted: SIGTERM came; the same call goes on where this one ended.
   """
   check_config(config)
   if make_missing_data:
@@ -51,18 +56,31 @@ def train_evaluate_export(
   prepare_export_dir(export_dir)
   for name, partition in config.validation_data.items():
     open_partition(config, name, partition)
-  started = time.monotonic()
-  train(config, fresh)
-  trained = time.monotonic()
-  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  checkpoint = require_checkpoint(save_dir)
-  if config.validation_data:
-    print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
-    if make_missing_data:
-      print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
-  folder = export(config, checkpoint, export_dir)
+  save_dir = make_writable(config.training.save_dir, "training.save_dir")
+  with run_lock.holding(save_dir), preemption.handled():
+    started = time.monotonic()
+    train(config, fresh)
+    trained = time.monotonic()
+    checkpoint = require_checkpoint(save_dir)
+    if config.validation_data:
+      print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
+      if make_missing_data:
+        print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
+    folder = _export_once(config, checkpoint, export_dir)
   _print_summary(config, save_dir, checkpoint, folder, trained - started)
   return folder
+
+
+def _export_once(config: HeavyRankerConfig, checkpoint: str, export_dir: Optional[str]) -> str:
+  """Exports unless an earlier process of this run, or one like it, has got that far."""
+  earlier = earlier_export(config, checkpoint, prepare_export_dir(export_dir))
+  if earlier is None:
+    return export(config, checkpoint, export_dir)
+  print(
+    f"{earlier} is an export of this very checkpoint and configuration: nothing new to export "
+    "(//heavy_ranker:export makes another one)"
+  )
+  return earlier
 
 
 def make_random_data_if_missing(train_data: DataConfig) -> None:

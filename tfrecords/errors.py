@@ -5,6 +5,11 @@ the way out. Commands print the message without a traceback; anything else is a 
 program, keeps its traceback and exits with 1.
 """
 
+import re
+
+# The place in a graph, which says nothing to people.
+_OPERATION = re.compile(r"\{\{function_node [^}]*\}\}\s*")
+
 
 class UserError(Exception):
   """Something outside the program is wrong, and the message says how to mend it."""
@@ -54,7 +59,28 @@ class PrecisionError(UserError):
   exit_code = 8
 
 
+class Preempted(SystemExit):
+  """SIGTERM asked the process to end; nothing is lost, and the same command goes on.
+
+  No UserError, since nothing is wrong, and no Exception, so that nobody takes it for a failure and
+  carries on. A program that does not catch it ends with the exit code.
+
+  Args:
+    message: what was reached and how to go on.
+  """
+
+  exit_code = 10
+
+  def __init__(self, message: str):
+    super().__init__(self.exit_code)
+    self._message = message
+
+  def __str__(self) -> str:
+    return self._message
+
+
 def reason(error: BaseException) -> str:
   """Returns what an error of the operating system or of TensorFlow says, in one line."""
-  lines = str(getattr(error, "message", None) or error).splitlines()
+  text = _OPERATION.sub("", str(getattr(error, "message", None) or error))
+  lines = text.splitlines()
   return lines[0] if lines else type(error).__name__

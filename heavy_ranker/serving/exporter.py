@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Mapping
 from typing import Optional
 
@@ -15,7 +14,14 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
-from heavy_ranker.serving.export_files import PRECISION_FILE, SCORE_FILE, default_export_dir
+from heavy_ranker.serving import unfinished_exports
+from heavy_ranker.serving.export_files import (
+  ORIGIN_FILE,
+  PRECISION_FILE,
+  SCORE_FILE,
+  default_export_dir,
+)
+from heavy_ranker.serving.export_origin import origin_of
 from heavy_ranker.serving.folded_batch_norm import fold_batch_norms
 from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
@@ -63,7 +69,10 @@ def export(
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
   ranker = fold_batch_norms(config, ranker, calibration)
-  texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
+  texts = {
+    SCORE_FILE: _describe_score(config, step_of(path), calibration),
+    ORIGIN_FILE: json.dumps({"fingerprint": origin_of(config, path), "checkpoint": path}) + "\n",
+  }
   if config.export.precision != "float32":
     ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)
   _write(config, ServingModule(config, ranker), texts, target)
@@ -71,7 +80,7 @@ def export(
 
 
 def prepare_export_dir(export_dir: Optional[str] = None) -> str:
-  """Returns the absolute folder of the versions, made and found writable.
+  """Returns the absolute folder of the versions, made, found writable, and without leftovers.
 
   Args:
     export_dir: the folder; saved_models/heavy_ranker of the checkout when None.
@@ -79,7 +88,9 @@ def prepare_export_dir(export_dir: Optional[str] = None) -> str:
   Raises:
     StorageError: it cannot be made or written.
   """
-  return make_writable(export_dir or default_export_dir(), "--export_dir")
+  base = make_writable(export_dir or default_export_dir(), "--export_dir")
+  unfinished_exports.remove_abandoned(base)
+  return base
 
 
 def _choose_version(base: str, version: Optional[int]) -> int:
@@ -98,20 +109,16 @@ def _write(
 
   For an object store it is written on this machine: TensorFlow reads what it has just written.
   """
-  name = f".unfinished-{uuid.uuid4().hex}"
   folder = tempfile.gettempdir() if "://" in target else os.path.dirname(target)
-  unfinished = os.path.join(folder, name)
   try:
-    tf.saved_model.save(module, unfinished, signatures=module.functions())
-    for name, text in texts.items():
-      _write_text(os.path.join(unfinished, name), text)
-    write_warmup_requests(config, module, unfinished)
-    publish(unfinished, target, last="saved_model.pb")
+    with unfinished_exports.writing(folder) as unfinished:
+      tf.saved_model.save(module, unfinished, signatures=module.functions())
+      for name, text in texts.items():
+        _write_text(os.path.join(unfinished, name), text)
+      write_warmup_requests(config, module, unfinished)
+      publish(unfinished, target, last="saved_model.pb")
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
-  finally:
-    if tf.io.gfile.exists(unfinished):
-      tf.io.gfile.rmtree(unfinished)
 
 
 def _write_text(path: str, text: str) -> None:

@@ -1,20 +1,24 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
 import math
+from typing import Optional
 
 import tensorflow as tf
 
-from heavy_ranker.checkpoints import latest_checkpoint
+from heavy_ranker import preemption
+from heavy_ranker.checkpoints import intact_checkpoint, latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
+from heavy_ranker.training import run_lock
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
 from heavy_ranker.training.initial_tables import check_vocabularies, fill_tables
 from heavy_ranker.training.learning_rates import Schedule
+from heavy_ranker.training.log_history import cut_back
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
@@ -41,12 +45,14 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
     and `log_variance/TASK` where those are learned.
 
   Raises:
-    UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
-      finite; the message says how to mend it.
+    UserError: configuration, data, storage or checkpoint cannot be used, the loss is not finite, or
+      another process trains in the folder; the message says how to mend it.
+    Preempted: SIGTERM came; the step under way was finished and its checkpoint written.
   """
   check_config(config)
-  trainer = Trainer(config, fresh)
-  return trainer.run()
+  save_dir = make_writable(config.training.save_dir, "training.save_dir")
+  with run_lock.holding(save_dir), preemption.handled():
+    return Trainer(config, fresh).run()
 
 
 class Trainer:
@@ -110,8 +116,10 @@ class Trainer:
           f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it"
         )
       make_writable(self._save_dir, key)
+      run_lock.hold(self._save_dir)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
+    self._saved_step: Optional[int] = None
     self._checkpoints = CheckpointManager(
       self._save_dir,
       self._model.ranker,
@@ -123,7 +131,7 @@ class Trainer:
       self._log_variances,
       self._model.loss_scale.variables if self._model.loss_scale is not None else None,
     )
-    checkpoint = latest_checkpoint(self._save_dir)
+    checkpoint = intact_checkpoint(self._save_dir)
     tables = self._config.model.large_embeddings
     if checkpoint is None:
       for report in fill_tables(self._model.ranker, tables):
@@ -132,8 +140,10 @@ class Trainer:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
         check_vocabularies(self._model.ranker, tables, initial)
+      cut_back(self._save_dir, 0, None)
       return
     is_restored = self._checkpoints.restore(checkpoint)
+    cut_back(self._save_dir, int(self._step.numpy()), checkpoint)
     check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not self._pipeline.position_can_be_saved:
@@ -159,11 +169,22 @@ class Trainer:
         f"replica(s), {self._examples_per_step} examples a step{self._in_micro_batches()}",
       )
       try:
-        for step in range(first_step + 1, last_step + 1):
-          self._run_step(step, step == last_step, log, history)
+        with preemption.held():
+          for step in range(first_step + 1, last_step + 1):
+            self._run_step(step, step == last_step, log, history)
+            if preemption.requested() and self._saved_step == step:
+              self._stop(step, log)
       finally:
         self._report_skipped(log)
     return history
+
+  def _stop(self, step: int, log: RunLog) -> None:
+    """Ends for a SIGTERM that came, once there is a checkpoint of this step."""
+    log.event("preempted", "SIGTERM came: stopping here")
+    preemption.stop(
+      f"stopped by SIGTERM after step {step} of {self._config.training.num_train_steps}, which the "
+      "newest checkpoint holds. The same command goes on from there"
+    )
 
   def _report_skipped(self, log: RunLog) -> None:
     summary = self._pipeline.skipped.summary() if self._pipeline.skipped is not None else None
@@ -173,7 +194,6 @@ class Trainer:
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training
     log_due = step % section.train_log_every_n == 0
-    checkpoint_due = is_last or step % section.checkpoint_every_n == 0
     try:
       for _ in range(self._micro_batches - 1):
         self._accumulate(self._iterator)
@@ -186,6 +206,8 @@ class Trainer:
         "training.num_train_steps"
       ) from None
     log.advance()
+    is_round = step % section.checkpoint_every_n == 0
+    checkpoint_due = is_last or is_round or preemption.requested()
     if log_due or checkpoint_due:
       losses = self._losses(outputs, step)
     if log_due:
@@ -194,9 +216,16 @@ class Trainer:
       lengths = self._table_log.row_lengths()
       history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths))
     if checkpoint_due:
-      log.pause()
-      log.event("checkpoint", self._checkpoints.save())
-      log.resume()
+      self._save(log)
+
+  def _save(self, log: RunLog) -> None:
+    log.pause()
+    log.flush()
+    saved = self._checkpoints.save()
+    self._saved_step = int(self._step.numpy())
+    figures = {"megabytes": f"{saved.size / 1e6:.1f}", "seconds": f"{saved.seconds:.2f}"}
+    log.event("checkpoint", saved.path, **figures)
+    log.resume()
 
   def _in_micro_batches(self) -> str:
     return f" in {self._micro_batches} micro-batches" if self._micro_batches > 1 else ""
