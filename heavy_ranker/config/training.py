@@ -25,6 +25,9 @@ class TrainingConfig(StrictModel):
     eval_log_every_n: batches between evaluation log lines.
     eval_timeout_in_s: how long a following evaluation waits for the next checkpoint.
     gradient_accumulation: batches of `train_data` whose gradients make one update; 1 when absent.
+    max_skipped_batches: batches of a run whose loss or gradients are not finite that are left out;
+      the next one ends it.
+    log_gradient_norms: logs the norm of each learning-rate group's gradients, before clipping.
   """
 
   save_dir: str
@@ -39,6 +42,8 @@ class TrainingConfig(StrictModel):
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
   gradient_accumulation: Optional[pydantic.PositiveInt] = None
+  max_skipped_batches: pydantic.NonNegativeInt = 0
+  log_gradient_norms: bool = False
 
   @pydantic.model_validator(mode="after")
   def _check_evaluation(self) -> "TrainingConfig":

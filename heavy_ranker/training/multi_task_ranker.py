@@ -12,6 +12,10 @@ from heavy_ranker.training.task_loss_reduction import TaskLossReduction
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
+# The same with `file` and `position` of each record.
+PlacedBatch = tuple[
+  dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]
+]
 # None for a variable the loss does not depend on.
 Gradient = Union[tf.Tensor, tf.IndexedSlices, None]
 
@@ -70,9 +74,16 @@ class MultiTaskRanker(tfrs.Model):
       loss = self._total(task_losses, inputs)
     return {"loss": loss, "task_losses": task_losses}, tape.gradient(loss, self.trained)
 
-  def apply_gradients(self, gradients: list[Gradient]) -> None:
-    """Makes one update with the replicas' parts of the gradients added up."""
-    self.optimizer.apply_gradients(zip(gradients, self.trained))
+  def apply_gradients(self, gradients: list[Gradient], are_aggregated: bool = False) -> None:
+    """Makes one update with the replicas' parts of the gradients added up.
+
+    Args:
+      gradients: this replica's parts.
+      are_aggregated: they are the sums over all replicas already.
+    """
+    self.optimizer.apply_gradients(
+      zip(gradients, self.trained), experimental_aggregate_gradients=not are_aggregated
+    )
 
   def train_step(self, inputs: Batch) -> dict[str, Any]:
     """Makes one update and returns this replica's part of `loss` and of `task_losses`."""
