@@ -21,8 +21,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
+import tensorflow as tf
+
 from tfrecords.header_search import header_offsets
-from tfrecords.record_format import CHECKSUM_BYTES, HEADER_BYTES, is_record_header, masked_crc_32c
+from tfrecords.record_format import (
+  CHECKSUM_BYTES,
+  HEADER_BYTES,
+  WINDOW_BITS,
+  is_record_header,
+  masked_crc_32c,
+)
 from tfrecords.record_stream import Stretch, stretches
 
 # A longer record is taken for a damaged length.
@@ -99,6 +107,20 @@ def walk(
     offset = walked.offset
     if stretch.problem is not None:
       yield Found(offset, 0, Status.BAD_COMPRESSION, stretch.problem)
+
+
+def compression_of_damaged(path: str) -> Optional[str]:
+  """Returns the compression as which a file holds a good record, though its beginning is damaged.
+
+  None if there is none to be found, or the file cannot be read.
+  """
+  try:
+    for compression in ("", *WINDOW_BITS):
+      if any(found.status is Status.GOOD for found in walk(path, compression)):
+        return compression
+  except tf.errors.OpError:
+    return None
+  return None
 
 
 class _Walk:
