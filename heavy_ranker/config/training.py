@@ -4,6 +4,7 @@ from typing import Optional
 
 import pydantic
 
+from tfrecords.config.sizes import BatchCount
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
 
@@ -41,7 +42,7 @@ class TrainingConfig(StrictModel):
   num_eval_steps: int = 16384
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
-  gradient_accumulation: Optional[pydantic.PositiveInt] = None
+  gradient_accumulation: Optional[BatchCount] = None
   max_skipped_batches: pydantic.NonNegativeInt = 0
   log_gradient_norms: bool = False
 
