@@ -67,10 +67,10 @@ class SkippedData:
     if not self._firsts:
       return None
     firsts = "; ".join(f"the first {kind}: {text}" for kind, text in self._firsts.items())
-    lost = f" ({self.num_lost_bytes} bytes without a record)" if self.num_lost_bytes else ""
+    lost = f"; {self.num_lost_bytes} bytes hold no whole record" if self.num_lost_bytes else ""
     return (
       f"{self._key}.ignore_data_errors: {self.num_records} bad record(s) left out, and "
-      f"{self.num_files} file(s) in part or as a whole{lost}; {firsts}"
+      f"{self.num_files} file(s) in part or as a whole; {firsts}{lost}"
     )
 
   def nothing_left(self) -> DataError:

@@ -1,4 +1,6 @@
-"""`not_finite/step-N-K`: the K-th batch that could not be used for update N, to be looked into.
+"""`not_finite/step-N-K`: the K-th batch that was left out on the way to update N.
+
+`step-N-stopped` is the one that ended the run.
 
 The .json file says which records it was made of, which of them are suspects, the losses and the
 gradient norms by group; the .npz file holds the batch as the model got it: `features/NAME`,
@@ -11,7 +13,7 @@ import json
 import math
 import os
 import re
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -29,9 +31,14 @@ def evidence_folder(save_dir: str) -> str:
   return os.path.join(save_dir, _FOLDER)
 
 
-def evidence_name(step: int, number: int) -> str:
-  """Returns the files' name without its end: of the `number`-th batch for update `step`, from 1."""
-  return f"step-{step}-{number}"
+def evidence_name(step: int, number: Optional[int]) -> str:
+  """Returns the files' name without its end.
+
+  Args:
+    step: the update the batch was for.
+    number: it is the number-th one that was left out, from 1; None if it ended the run.
+  """
+  return f"step-{step}-{'stopped' if number is None else number}"
 
 
 def count_evidence(save_dir: str, last_step: int) -> int:

@@ -60,8 +60,10 @@ class SkippedBatches:
     Raises:
       TrainingError: no more batches may be skipped.
     """
+    stops = self._count >= self._allowed
     number = self._of_step[1] + 1 if self._of_step[0] == step else 1
     self._of_step = (step, number)
+    name = evidence_name(step, None if stops else number)
     losses = {"loss": float(outputs["loss"])}
     losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
     norms = dict(zip(self._groups, outputs["gradient_norms"].numpy().tolist()))
@@ -76,11 +78,11 @@ class SkippedBatches:
     }
     text = f"step {step}: {_what(losses, norms)}; {self._whose(content['records'], suspects)}"
     try:
-      path = write_evidence(self._save_dir, evidence_name(step, number), content, batch)
+      path = write_evidence(self._save_dir, name, content, batch)
       text += f". The batch, losses and gradient norms are in {path} and the .npz beside it"
     except StorageError as error:
       text += f". {error}"
-    if self._count >= self._allowed:
+    if stops:
       raise TrainingError(
         f"{text}. No checkpoint of this state is written; "
         + (f"the last good one is {last}. " if last else "there is none yet. ")

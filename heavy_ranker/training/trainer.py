@@ -13,6 +13,7 @@ from heavy_ranker.model import build_model
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
+from heavy_ranker.training.finite_state import FiniteState
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
 from heavy_ranker.training.gradient_clipping import GradientClipping
 from heavy_ranker.training.gradient_norms import GradientNorms
@@ -99,6 +100,7 @@ class Trainer:
       config.train_data, "train", inputs, self._tasks, with_places=True
     )
     self._open_save_dir(fresh)
+    self._finite_state = FiniteState([*self._model.variables, *optimizer.variables()])
     self._table_log = TableLog(ranker, tables)
     self._iterator = iter(self._pipeline.dataset)
     self._schedules = {
@@ -226,6 +228,7 @@ class Trainer:
       history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths, norms))
     if checkpoint_due:
       log.pause()
+      self._finite_state.require(step, latest_checkpoint(self._save_dir) or "")
       log.event("checkpoint", self._checkpoints.save())
       log.resume()
 

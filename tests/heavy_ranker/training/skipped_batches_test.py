@@ -89,7 +89,7 @@ def test_it_ends_the_run_with_everything_about_the_batch(tmp_path):
   assert caught.value.exit_code == 6
   message = str(caught.value)
   assert message.startswith(f"step 4: the loss is not finite (loss, {TASKS[1]}), nor are the grad")
-  evidence = tmp_path / "run" / "not_finite" / "step-4-1.json"
+  evidence = tmp_path / "run" / "not_finite" / "step-4-stopped.json"
   for part in (
     "gradients (backbone)",
     f"records are finite by themselves ({path}: record 48 ...)",
@@ -143,7 +143,7 @@ def test_one_more_than_allowed_ends_the_run(tmp_path):
   with pytest.raises(TrainingError, match=r"max_skipped_batches \(2\) are used up"):
     train(config_of(tmp_path, "run", path, "training.max_skipped_batches=2"))
   names = sorted(path.name for path in (tmp_path / "run" / "not_finite").glob("*.json"))
-  assert names == ["step-2-1.json", "step-2-2.json", "step-3-1.json"]
+  assert names == ["step-2-1.json", "step-2-2.json", "step-3-stopped.json"]
 
 
 def test_a_resumed_run_counts_what_was_skipped_before_its_checkpoint_only(tmp_path):
@@ -188,6 +188,19 @@ def test_evidence_that_cannot_be_written_is_no_other_error(tmp_path, monkeypatch
   monkeypatch.setattr("heavy_ranker.training.skipped_batches.write_evidence", full)
   with pytest.raises(TrainingError, match="step 2: .* evidence cannot be written: disk full"):
     train(config_of(tmp_path, "run", path))
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):
+  path = write(tmp_path / "good")
+  options = [
+    "optimizer.multi_task_learning_rates=null",
+    # Infinite as a float32: the first update is the end of what it touches.
+    "optimizer.single_task_learning_rate={constant: 1.0e+39}",
+    "training.checkpoint_every_n=1",
+  ]
+  with pytest.raises(TrainingError, match=r"step 1: \d+ variable.s. are not finite .*backbone"):
+    train(config_of(tmp_path, "run", path, *options))
+  assert latest_checkpoint(str(tmp_path / "run")) is None
 
 
 def test_gradient_norms_are_logged_if_asked_for(tmp_path):
