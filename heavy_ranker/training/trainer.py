@@ -48,11 +48,11 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
 
   Returns:
     What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`,
-    `log_variance/TASK` where those are learned.
+    `log_variance/TASK` where those are learned, and `gradient_norm/GROUP` if asked for.
 
   Raises:
-    UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
-      finite; the message says how to mend it.
+    UserError: configuration, data, storage or checkpoint cannot be used, or loss or gradients are
+      not finite; the message says how to mend it.
   """
   check_config(config)
   trainer = Trainer(config, fresh)
