@@ -15,6 +15,7 @@ from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.export_origin import earlier_export
 from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training import run_lock
+from heavy_ranker.training.batch_evidence import count_evidence, evidence_folder
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
@@ -112,8 +113,10 @@ def _print_summary(
   evaluation = report = "no validation_data"
   if config.validation_data:
     evaluation, report = results_path(save_dir, step), report_path(save_dir)
+  skipped = count_evidence(save_dir, step)
+  without = f", without {skipped} batch(es) in {evidence_folder(save_dir)}" if skipped else ""
   print(f"""
-done: {step} steps, training took {seconds:.0f} s
+done: {step} steps{without}, training took {seconds:.0f} s
   checkpoint   {checkpoint}
   log          {log_path(save_dir)}
   tensorboard  {tensorboard_folder(save_dir)}

@@ -4,11 +4,15 @@ TensorFlow's own reader ends a run at the first bad record, and its own cache wo
 into every checkpoint. Here a dataset asks Python for "chunk k of file n". That is a function of
 the files alone, so a dataset's position can be saved and restored as if it was TensorFlow's own;
 what Python remembers between the calls, open files and cached records, only makes it fast.
+
+Python asks TensorFlow's reader up to the first damage in a file, and from there on
+`tfrecords.record_walk`, which finds the records behind it.
 """
 
+import itertools
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
@@ -18,6 +22,7 @@ import tensorflow as tf
 from tfrecords import diagnosis
 from tfrecords.errors import DataError, reason
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_walk import Found, Status, walk
 from tfrecords.shards import Shard, compression
 from tfrecords.skipped_data import SkippedData
 
@@ -35,6 +40,8 @@ class _File:
   shard: Shard
   lock: threading.Lock = field(default_factory=threading.Lock)
   iterator: Optional[tf.data.Iterator] = None
+  # Takes the iterator's place from the first damage on.
+  walk: Optional[Iterator[Found]] = None
   # The newest chunk, or with a cache all of them so far.
   chunks: dict[int, _Chunk] = field(default_factory=dict)
   next_chunk: int = 0
@@ -43,7 +50,7 @@ class _File:
   def go_to(self, chunk: int) -> None:
     """Forgets everything and continues at a chunk."""
     self.chunks.clear()
-    self.iterator, self.next_chunk, self.num_chunks = None, chunk, None
+    self.iterator, self.walk, self.next_chunk, self.num_chunks = None, None, chunk, None
 
 
 class ChunkReader:
@@ -116,33 +123,61 @@ class ChunkReader:
       return found
 
   def _read_next(self, file: _File) -> None:
-    if file.iterator is None:
-      file.iterator = iter(_open(file, CHUNK_RECORDS))
-    try:
-      records = next(file.iterator, None)
-      records = None if records is None else records.numpy()
-    except tf.errors.OpError as error:
-      self._note_damage(file, error)
-      records = np.array(list(_readable(_open(file))), object)
-      file.num_chunks = file.next_chunk + 1
-    if records is None:
+    records, damaged = self._read_good(file), {}
+    if file.walk is not None:
+      records, damaged = self._read_damaged(file)
+    if not len(records):
       self._note_early_end(file)
       file.num_chunks = file.next_chunk
-    else:
-      if not self._cache:
-        file.chunks.clear()
-      file.chunks[file.next_chunk] = self._usable(file, records)
-      file.next_chunk += 1
-    if file.num_chunks is not None:
-      file.iterator = None
+      file.iterator = file.walk = None
+      return
+    if not self._cache:
+      file.chunks.clear()
+    file.chunks[file.next_chunk] = self._usable(file, records, damaged)
+    file.next_chunk += 1
 
-  def _usable(self, file: _File, records: np.ndarray) -> _Chunk:
+  def _read_good(self, file: _File) -> np.ndarray:
+    """Returns a chunk of records, none at the end; sets `walk` where the file is damaged."""
+    nothing = np.zeros([0], object)
+    if file.walk is not None:
+      return nothing
+    if file.iterator is None:
+      file.iterator = iter(_open(file))
+    try:
+      records = next(file.iterator, None)
+      return nothing if records is None else records.numpy()
+    except tf.errors.OpError as error:
+      self._note_damage(file, error)
+      file.walk = itertools.islice(self._records(file), file.next_chunk * CHUNK_RECORDS, None)
+      return nothing
+
+  def _read_damaged(self, file: _File) -> tuple[np.ndarray, dict[int, str]]:
+    """Returns a chunk of records, and by row what is wrong with those that are damaged."""
+    found = list(itertools.islice(file.walk, CHUNK_RECORDS))
+    records = np.empty([len(found)], object)
+    records[:] = [record.data for record in found]
+    return records, {row: record.reason for row, record in enumerate(found) if record.reason}
+
+  def _records(self, file: _File) -> Iterator[Found]:
+    try:
+      for found in walk(file.shard.path, file.shard.compression):
+        if found.is_record:
+          yield found
+        elif found.status is not Status.BAD_COMPRESSION:
+          self._skipped.add_lost(file.shard.path, found.offset, found.length)
+    except tf.errors.OpError:
+      return  # It has vanished, say: that is noted already.
+
+  def _usable(self, file: _File, records: np.ndarray, damaged: Mapping[int, str]) -> _Chunk:
     positions = file.next_chunk * CHUNK_RECORDS + np.arange(len(records), dtype=np.int64)
-    bad = list(self._check.bad_rows(records)) if self._check is not None and len(records) else []
-    for row in bad:
-      problem = self._check.problem(records[row]) or "cannot be parsed"
-      self._skipped.add_record(file.shard.path, int(positions[row]), problem)
-    return _Chunk(np.delete(records, bad), np.delete(positions, bad))
+    problems = dict(damaged)
+    intact = np.delete(np.arange(len(records)), list(damaged))
+    if self._check is not None:
+      for row in intact[list(self._check.bad_rows(records[intact]))].tolist():
+        problems[row] = self._check.problem(records[row]) or "cannot be parsed"
+    for row in sorted(problems):
+      self._skipped.add_record(file.shard.path, int(positions[row]), problems[row])
+    return _Chunk(np.delete(records, list(problems)), np.delete(positions, list(problems)))
 
   def _note_damage(self, file: _File, error: tf.errors.OpError) -> None:
     message = diagnosis.unopenable(file.shard) or diagnosis.damage(file.shard)
@@ -172,16 +207,6 @@ def _weakly(method: Callable) -> Callable:
   return call
 
 
-def _open(file: _File, batch_size: int = 1) -> tf.data.Dataset:
+def _open(file: _File) -> tf.data.Dataset:
   records = tf.data.TFRecordDataset(file.shard.path, compression_type=file.shard.compression)
-  return records.skip(file.next_chunk * CHUNK_RECORDS).batch(batch_size)
-
-
-def _readable(records: tf.data.Dataset) -> list[bytes]:
-  found = []
-  try:
-    for batch in records:
-      found += batch.numpy().tolist()
-  except tf.errors.OpError:
-    pass
-  return found
+  return records.skip(file.next_chunk * CHUNK_RECORDS).batch(CHUNK_RECORDS)

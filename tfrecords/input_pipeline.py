@@ -112,11 +112,13 @@ class InputPipeline(BatchPlan):
     key: the section's path in the configuration, for the messages.
     probabilities: further features to yield, see `tfrecords.recorded_probabilities`, by name; no
       schema has to list them.
+    with_places: yields where each record lies, too.
 
   Attributes:
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
       [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
-      of float32 [batch] by task.
+      of float32 [batch] by task. With `with_places` a fourth part: dict of int64 [batch], `file`
+      (the place among `shards`) and `position` (in the file), both from 0.
     shards: the files it reads.
     skipped: what `ignore_data_errors` left out so far; None without that option.
 
@@ -132,8 +134,10 @@ class InputPipeline(BatchPlan):
     tasks: Optional[Iterable[str]] = None,
     key: str = "train_data",
     probabilities: Optional[Mapping[str, Feature]] = None,
+    with_places: bool = False,
   ):
     super().__init__(config, mode, features, tasks, key, probabilities)
+    self._with_places = with_places
     self._check = RecordCheck(
       self._features, self._tasks, config.missing_labels, key, self._probabilities
     )
@@ -203,14 +207,16 @@ class InputPipeline(BatchPlan):
       if self._downsampler.labels:
         rows, factor = self._downsampler.rows(batch, config.global_batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
-        names = tf.gather(names, rows)
+        names, positions, files = (tf.gather(each, rows) for each in (names, positions, files))
       recorded = {name: batch.pop(name) for name in self._probabilities}
       batch = self._preprocessor(batch)
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
       if factor is not None:
         weight = {task: values * factor for task, values in weight.items()}
       inputs = preprocessing.model_inputs(features, self._outputs)
-      return {**inputs, **recorded_probabilities.checked(recorded, names)}, label, weight
+      inputs.update(recorded_probabilities.checked(recorded, names))
+      places = ({"file": files, "position": positions},) if self._with_places else ()
+      return (inputs, label, weight, *places)
 
     return parse_batch
 

@@ -22,8 +22,10 @@ def resolve(path: str, key: str) -> str:
     key: the configuration key or flag it comes from, for the message.
 
   Raises:
-    ConfigError: the path still holds an environment variable that is not set.
+    ConfigError: the path still holds an environment variable that is not set, or a NUL character.
   """
+  if "\0" in path:
+    raise ConfigError(f"{key}: found {path!r}, allowed: a path without a NUL character")
   unset = _VARIABLE.search(path)
   if unset:
     name = unset.group(1).strip("{}")

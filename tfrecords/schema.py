@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tfrecords import paths, remote_storage
 from tfrecords.config.data import DataConfig
-from tfrecords.config.strict_model import did_you_mean
+from tfrecords.config.sizes import MOST_FEATURE_VALUES
+from tfrecords.config.strict_model import describe, did_you_mean
 from tfrecords.errors import ConfigError, DataError
 
 # dtype in the schema file -> dtype of the parsed tensor.
@@ -88,6 +89,10 @@ def _feature(entry: Mapping, origin: str) -> Feature:
   if not is_number or (length < 1 and length != VARIABLE_LENGTH):
     raise DataError(
       f"{origin} ({name}): found length {length!r}, allowed: at least 1, or -1 for any number"
+    )
+  if length > MOST_FEATURE_VALUES:
+    raise DataError(
+      f"{origin} ({name}): found length {describe(length)}, allowed: at most {MOST_FEATURE_VALUES}"
     )
   return Feature(record_name=name, name=name, dtype=dtype, length=length)
 

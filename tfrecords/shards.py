@@ -9,7 +9,7 @@ from typing import Optional, Union
 
 import tensorflow as tf
 
-from tfrecords import dated_folders, paths, record_format, remote_storage
+from tfrecords import dated_folders, paths, record_format, record_walk, remote_storage
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.skipped_data import SkippedData
@@ -147,7 +147,9 @@ def inspect_shards(files: Sequence[str], skipped: Optional[SkippedData] = None) 
     try:
       return Shard(path, compression(path, cut_short_is_fine=skipped is not None))
     except DataError as error:
-      return error
+      # Behind a damaged beginning there may be records for those who go on.
+      found = record_walk.compression_of_damaged(path) if skipped is not None else None
+      return error if found is None else Shard(path, found)
 
   with ThreadPoolExecutor(_LOOK_AHEAD_THREADS) as threads:
     inspected = list(threads.map(inspect_shard, files))

@@ -20,6 +20,7 @@ class SkippedData:
 
   Attributes:
     num_records: bad records so far.
+    num_lost_bytes: bytes so far, of decompressed files, in which no record can be found.
     num_files: files so far that are damaged, cut short, unreadable or no TFRecord files.
   """
 
@@ -29,8 +30,9 @@ class SkippedData:
     self._firsts: dict[str, str] = {}
     # Records of a file are read in order: the last one that was counted tells all of them.
     self._last_positions: dict[str, int] = {}
+    self._last_offsets: dict[str, int] = {}
     self._files: set[str] = set()
-    self.num_records = 0
+    self.num_records, self.num_lost_bytes = 0, 0
 
   @property
   def num_files(self) -> int:
@@ -46,6 +48,13 @@ class SkippedData:
       self.num_records += 1
       self._note("bad record", f"{path}: record {position}: {reason}")
 
+  def add_lost(self, path: str, offset: int, length: int) -> None:
+    """Takes note of bytes that hold no record, if they are new."""
+    with self._lock:
+      if offset > self._last_offsets.get(path, -1):
+        self._last_offsets[path] = offset
+        self.num_lost_bytes += length
+
   def add_file(self, path: str, message: str) -> None:
     """Takes note of a file, if it is new; the message names it."""
     with self._lock:
@@ -58,9 +67,10 @@ class SkippedData:
     if not self._firsts:
       return None
     firsts = "; ".join(f"the first {kind}: {text}" for kind, text in self._firsts.items())
+    lost = f"; {self.num_lost_bytes} bytes hold no whole record" if self.num_lost_bytes else ""
     return (
       f"{self._key}.ignore_data_errors: {self.num_records} bad record(s) left out, and "
-      f"{self.num_files} file(s) in part or as a whole; {firsts}"
+      f"{self.num_files} file(s) in part or as a whole; {firsts}{lost}"
     )
 
   def nothing_left(self) -> DataError:

@@ -60,11 +60,11 @@ class EvaluationConfig(StrictModel):
   ranking_cutoffs: list[pydantic.PositiveInt] = pydantic.Field(
     default_factory=lambda: [10], min_length=1
   )
-  bootstrap_samples: pydantic.NonNegativeInt = 100
+  bootstrap_samples: int = pydantic.Field(default=100, ge=0, le=100_000)
   confidence_level: float = pydantic.Field(default=0.95, gt=0.0, lt=1.0)
   seed: pydantic.NonNegativeInt = 0
-  max_examples_in_memory: pydantic.PositiveInt = 4_000_000
-  calibration_bins: pydantic.PositiveInt = 20
+  max_examples_in_memory: int = pydantic.Field(default=4_000_000, gt=0, le=2**33)
+  calibration_bins: int = pydantic.Field(default=20, gt=0, le=100_000)
   baselines: dict[str, BaselineConfig] = pydantic.Field(default_factory=dict)
   logistic_regression: LogisticRegressionConfig = pydantic.Field(
     default_factory=LogisticRegressionConfig

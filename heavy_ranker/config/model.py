@@ -6,6 +6,13 @@ from typing import Annotated, Any, Literal, Optional
 import pydantic
 
 from heavy_ranker.config.optimizer import LearningRateConfig
+from tfrecords.config.sizes import (
+  MOST_TABLE_ELEMENTS,
+  LayerCount,
+  LayerWidths,
+  RowCount,
+  Width,
+)
 from tfrecords.config.strict_model import StrictModel, did_you_mean, inconsistent
 
 # Names of tables become names of variables.
@@ -46,7 +53,7 @@ class DropoutConfig(StrictModel):
 class MlpConfig(StrictModel):
   """A stack of dense layers; ReLU after all but the last."""
 
-  layer_sizes: list[pydantic.PositiveInt] = pydantic.Field(min_length=1)
+  layer_sizes: LayerWidths = pydantic.Field(min_length=1)
   batch_norm: Optional[BatchNormConfig] = None
   dropout: Optional[DropoutConfig] = None
   final_layer_activation: bool = False
@@ -57,16 +64,16 @@ class MaskBlockConfig(StrictModel):
 
   exactly_one_of = (("reduction_factor", "aggregation_size"),)
 
-  output_size: pydantic.PositiveInt
-  reduction_factor: Optional[pydantic.PositiveFloat] = None
-  aggregation_size: Optional[pydantic.PositiveInt] = None
+  output_size: Width
+  reduction_factor: Optional[float] = pydantic.Field(default=None, gt=0.0, le=16.0)
+  aggregation_size: Optional[Width] = None
   input_layer_norm: bool = False
 
 
 class MaskNetConfig(StrictModel):
   """MaskNet: parallel or serial blocks, then an optional MLP."""
 
-  mask_blocks: list[MaskBlockConfig] = pydantic.Field(min_length=1)
+  mask_blocks: list[MaskBlockConfig] = pydantic.Field(min_length=1, max_length=256)
   mlp: Optional[MlpConfig] = None
   use_parallel: bool = False
 
@@ -80,8 +87,8 @@ class DcnConfig(StrictModel):
     use_parallel: `parallel_mlp` reads the input; otherwise what the cross layers put out.
   """
 
-  poly_degree: pydantic.PositiveInt
-  projection_dim: Optional[pydantic.PositiveInt] = None
+  poly_degree: LayerCount
+  projection_dim: Optional[Width] = None
   parallel_mlp: Optional[MlpConfig] = None
   use_parallel: bool = False
   output_mlp: Optional[MlpConfig] = None
@@ -158,9 +165,9 @@ class MmoeConfig(StrictModel):
     gate_layer_sizes: hidden ReLU layers of a gate, before the softmax over the experts.
   """
 
-  num_experts: pydantic.PositiveInt
+  num_experts: LayerCount
   expert: ExpertConfig
-  gate_layer_sizes: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
+  gate_layer_sizes: LayerWidths = pydantic.Field(default_factory=list)
 
 
 class PleConfig(StrictModel):
@@ -172,11 +179,11 @@ class PleConfig(StrictModel):
     gate_layer_sizes: hidden ReLU layers of a gate, before the softmax over the experts.
   """
 
-  num_levels: pydantic.PositiveInt
-  num_shared_experts: pydantic.PositiveInt
-  num_task_experts: pydantic.PositiveInt
+  num_levels: LayerCount
+  num_shared_experts: LayerCount
+  num_task_experts: LayerCount
   expert: ExpertConfig
-  gate_layer_sizes: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
+  gate_layer_sizes: LayerWidths = pydantic.Field(default_factory=list)
 
 
 class BackboneConfig(TaskModelConfig):
@@ -226,10 +233,15 @@ class LargeEmbeddingTable(StrictModel):
   """
 
   name: TableName
-  num_embeddings: pydantic.PositiveInt
-  embedding_dim: pydantic.PositiveInt
+  num_embeddings: RowCount
+  embedding_dim: Width
   vocab: Optional[str] = None
   pretrained: Optional[PretrainedConfig] = None
+
+  @pydantic.model_validator(mode="after")
+  def _check_size(self) -> "LargeEmbeddingTable":
+    _require_table_size("num_embeddings", self.num_embeddings, self.embedding_dim)
+    return self
 
 
 class LargeEmbeddingOptimizer(StrictModel):
@@ -303,9 +315,14 @@ class SmallEmbeddingTable(StrictModel):
   """
 
   name: TableName
-  num_embeddings: pydantic.PositiveInt
-  embedding_dim: pydantic.PositiveInt
+  num_embeddings: RowCount
+  embedding_dim: Width
   index: pydantic.NonNegativeInt
+
+  @pydantic.model_validator(mode="after")
+  def _check_size(self) -> "SmallEmbeddingTable":
+    _require_table_size("num_embeddings", self.num_embeddings, self.embedding_dim)
+    return self
 
 
 class SmallEmbeddingsConfig(StrictModel):
@@ -317,6 +334,13 @@ class SmallEmbeddingsConfig(StrictModel):
   def _check_names(self) -> "SmallEmbeddingsConfig":
     _require_distinct([table.name for table in self.tables])
     return self
+
+
+def _require_table_size(key: str, rows: int, width: int) -> None:
+  if rows * width > MOST_TABLE_ELEMENTS:
+    raise inconsistent(
+      f"{key}: found {rows} rows of {width} numbers, allowed: {MOST_TABLE_ELEMENTS} numbers in all"
+    )
 
 
 def _require_distinct(names: Iterable[str]) -> None:
@@ -337,10 +361,15 @@ class PositionDebiasConfig(StrictModel):
     position_feature_index: the column of `discrete` that holds the position.
   """
 
-  max_position: pydantic.PositiveInt = 256
-  num_dims: pydantic.PositiveInt = 64
+  max_position: RowCount = 256
+  num_dims: Width = 64
   drop_probability: float = pydantic.Field(default=0.5, ge=0.0, le=1.0)
   position_feature_index: pydantic.NonNegativeInt = 51
+
+  @pydantic.model_validator(mode="after")
+  def _check_size(self) -> "PositionDebiasConfig":
+    _require_table_size("max_position", self.max_position, self.num_dims)
+    return self
 
 
 class Log1pAbsConfig(StrictModel):

@@ -82,11 +82,38 @@ class MultiTaskLearningRates(StrictModel):
   tower_learning_rates: dict[str, LearningRateConfig]
 
 
+class GradientClippingConfig(StrictModel):
+  """Cuts an update's gradients; the norms are Euclidean, of the mean gradient of all its examples.
+
+  Attributes:
+    by_value: the largest magnitude of an element; comes before a norm.
+    by_global_norm: the largest norm of all gradients together.
+    by_group_norm: the largest norm of each learning-rate group's gradients.
+  """
+
+  at_most_one_of = (("by_global_norm", "by_group_norm"),)
+
+  # Below, the squares of what is left are no float32.
+  by_value: Optional[float] = pydantic.Field(default=None, ge=1e-18)
+  by_global_norm: Optional[float] = pydantic.Field(default=None, ge=1e-18)
+  by_group_norm: Optional[float] = pydantic.Field(default=None, ge=1e-18)
+
+  @pydantic.model_validator(mode="after")
+  def _check_any(self) -> "GradientClippingConfig":
+    if self.by_value is None and self.by_global_norm is None and self.by_group_norm is None:
+      raise inconsistent(
+        "found none of by_value, by_global_norm and by_group_norm, allowed: one of the norms, "
+        "by_value, or both (to clip nothing, leave the section out)"
+      )
+    return self
+
+
 class OptimizerConfig(StrictModel):
   """Adam with one schedule a group, or one schedule for all."""
 
   exactly_one_of = (("multi_task_learning_rates", "single_task_learning_rate"),)
 
   adam: AdamConfig = pydantic.Field(default_factory=AdamConfig)
+  gradient_clipping: Optional[GradientClippingConfig] = None
   multi_task_learning_rates: Optional[MultiTaskLearningRates] = None
   single_task_learning_rate: Optional[LearningRateConfig] = None

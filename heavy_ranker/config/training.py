@@ -4,6 +4,7 @@ from typing import Literal, Optional, Union
 
 import pydantic
 
+from tfrecords.config.sizes import BatchCount
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
 
@@ -28,6 +29,9 @@ class TrainingConfig(StrictModel):
       faster so; variables, norms, logits and losses stay float32, and so do evaluation and export.
       float16 scales the loss. False: float32 (default).
     gradient_accumulation: batches of `train_data` whose gradients make one update; 1 when absent.
+    max_skipped_batches: batches of a run whose loss or gradients are not finite that are left out;
+      the next one ends it.
+    log_gradient_norms: logs the norm of each learning-rate group's gradients, before clipping.
   """
 
   save_dir: str
@@ -41,7 +45,9 @@ class TrainingConfig(StrictModel):
   num_eval_steps: int = 16384
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
-  gradient_accumulation: Optional[pydantic.PositiveInt] = None
+  gradient_accumulation: Optional[BatchCount] = None
+  max_skipped_batches: pydantic.NonNegativeInt = 0
+  log_gradient_norms: bool = False
   mixed_precision: Optional[Union[pydantic.StrictBool, Literal["float16", "bfloat16"]]] = False
 
   @property

@@ -30,7 +30,13 @@ from tfrecords.folders import alone_in, make_writable
 
 _FILE = "configuration.json"
 # What decides the weights that come of it; how often it is logged and saved does not.
-_OF_TRAINING = ("num_train_steps", "seed", "synchronize_batch_norm", "gradient_accumulation")
+_OF_TRAINING = (
+  "num_train_steps",
+  "seed",
+  "synchronize_batch_norm",
+  "gradient_accumulation",
+  "max_skipped_batches",
+)
 _SECTIONS = ("model", "train_data", "optimizer")
 _MOST_DIFFERENCES_SHOWN = 3
 _WITHOUT = f"leave it out with --set evaluation.baselines.{LOGISTIC_REGRESSION}=null"

@@ -28,6 +28,8 @@ from tfrecords.shards import Shard
 # Beside the weights, so that measuring, exporting and warm starts do not ask for them.
 _LOG_VARIANCES = "task_log_variances"
 _LOSS_SCALE = "loss_scale"
+# What the iterator yields: a position cannot be restored into one that yields something else.
+_ELEMENTS = "features, labels, weights, places"
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
 
 
@@ -47,7 +49,7 @@ class Saved(NamedTuple):
 
 def data_fingerprint(config: DataConfig, shards: Sequence[Shard]) -> str:
   """Returns a digest of everything that decides which batch comes when."""
-  content = [config.model_dump_json(), *(shard.path for shard in shards)]
+  content = [_ELEMENTS, config.model_dump_json(), *(shard.path for shard in shards)]
   return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

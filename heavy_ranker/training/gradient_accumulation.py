@@ -36,12 +36,29 @@ class GradientAccumulation:
 
   def accumulate(self, inputs: Batch) -> None:
     """Adds a micro-batch's part and changes no trainable variable."""
-    losses, gradients = self._model.losses_and_gradients(inputs)
+    self.add(*self._model.losses_and_gradients(inputs))
+
+  def add(self, losses: dict[str, tf.Tensor], gradients: list[Gradient]) -> None:
+    """Adds this replica's part of `loss`, `task_losses` and gradients to its sums."""
     for name, part in losses.items():
       self._losses[name].assign_add(part)
     for total, gradient in zip(self._gradients, gradients):
       if gradient is not None:
         total.assign_add(tf.convert_to_tensor(gradient))
+
+  def totals(
+    self, losses: dict[str, tf.Tensor], gradients: list[Gradient]
+  ) -> tuple[dict[str, tf.Tensor], list[Gradient]]:
+    """Returns the sums and this replica's part of the last micro-batch, added up."""
+    return (
+      {name: self._losses[name] + part for name, part in losses.items()},
+      [_added(total, gradient) for total, gradient in zip(self._gradients, gradients)],
+    )
+
+  def start_over(self) -> None:
+    """Sets the sums to 0."""
+    for total in (*self._losses.values(), *self._gradients):
+      total.assign(tf.zeros_like(total))
 
   def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
     """Adds the last micro-batch's part, makes the update and starts over.
@@ -49,13 +66,9 @@ class GradientAccumulation:
     Returns:
       This replica's part of `loss` and of `task_losses`, over all micro-batches.
     """
-    losses, gradients = self._model.losses_and_gradients(inputs)
-    outputs = {name: self._losses[name] + part for name, part in losses.items()}
-    self._model.apply_gradients(
-      [_added(total, gradient) for total, gradient in zip(self._gradients, gradients)]
-    )
-    for total in (*self._losses.values(), *self._gradients):
-      total.assign(tf.zeros_like(total))
+    outputs, gradients = self.totals(*self._model.losses_and_gradients(inputs))
+    self._model.apply_gradients(gradients)
+    self.start_over()
     return outputs
 
 

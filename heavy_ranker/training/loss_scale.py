@@ -68,23 +68,26 @@ class LossScale:
 
       def make_update() -> tf.Tensor:
         strategy.run(apply_used, args=parts)
-        return self._grow()
+        return self.grow()
 
-      tf.cond(is_finite, make_update, self._shrink)
+      tf.cond(is_finite, make_update, self.shrink)
 
     tf.distribute.get_replica_context().merge_call(update_together, args=(bad, *parts))
 
-  def _grow(self) -> tf.Tensor:
+  def grow(self) -> tf.Tensor:
+    """Counts an update, in cross-replica context; returns whether that raised the scale."""
     updates = self.updates + 1
     due = tf.equal(updates, _UPDATES_TO_GROW)
     self.scale.assign(tf.where(due, tf.minimum(self.scale * _FACTOR, _LARGEST), self.scale))
     self.updates.assign(tf.where(due, tf.zeros_like(updates), updates))
     return due
 
-  def _shrink(self) -> tf.Tensor:
-    self.scale.assign(tf.maximum(self.scale / _FACTOR, 1.0))
+  def shrink(self) -> tf.Tensor:
+    """Lowers the scale, in cross-replica context; returns whether it was above 1."""
+    before = tf.identity(self.scale)
+    self.scale.assign(tf.maximum(before / _FACTOR, 1.0))
     self.updates.assign(tf.zeros_like(self.updates))
-    return tf.constant(True)
+    return before > 1.0
 
 
 def _replicated(value: tf.Tensor) -> tf.Variable:

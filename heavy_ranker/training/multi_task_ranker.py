@@ -13,6 +13,10 @@ from heavy_ranker.training.task_loss_reduction import TaskLossReduction
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
+# The same with `file` and `position` of each record.
+PlacedBatch = tuple[
+  dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]
+]
 
 
 class MultiTaskRanker(tfrs.Model):
@@ -75,15 +79,22 @@ class MultiTaskRanker(tfrs.Model):
       gradients = self.loss_scale.unscaled(gradients)
     return {"loss": loss, "task_losses": task_losses}, gradients
 
-  def apply_gradients(self, gradients: list[Gradient]) -> None:
-    """Makes one update with the replicas' parts of the gradients added up."""
-    if self.loss_scale is None:
-      self._apply(gradients)
+  def apply_gradients(self, gradients: list[Gradient], are_aggregated: bool = False) -> None:
+    """Makes one update with the replicas' parts of the gradients added up.
+
+    Args:
+      gradients: this replica's parts.
+      are_aggregated: they are the sums over all replicas already, and known to be finite.
+    """
+    if self.loss_scale is None or are_aggregated:
+      self._apply(gradients, are_aggregated)
     else:
       self.loss_scale.update(gradients, self._apply)
 
-  def _apply(self, gradients: list[Gradient]) -> None:
-    self.optimizer.apply_gradients(zip(gradients, self.trained))
+  def _apply(self, gradients: list[Gradient], are_aggregated: bool = False) -> None:
+    self.optimizer.apply_gradients(
+      zip(gradients, self.trained), experimental_aggregate_gradients=not are_aggregated
+    )
 
   def train_step(self, inputs: Batch) -> dict[str, Any]:
     """Makes one update and returns this replica's part of `loss` and of `task_losses`."""

@@ -98,6 +98,7 @@ class RunLog:
     learning_rates: Mapping[str, float],
     log_variances: Mapping[str, float],
     row_lengths: Mapping[str, float],
+    gradient_norms: Mapping[str, float],
   ) -> dict[str, float]:
     """Logs a step.
 
@@ -108,10 +109,11 @@ class RunLog:
       learning_rates: by group, as the update used them.
       log_variances: by task, as the update left them; empty unless they are learned.
       row_lengths: by table of `tables_to_log`.
+      gradient_norms: by group, of the update's gradients; empty unless they are to be logged.
 
     Returns:
-      What was logged: `step`, `loss`, `loss/TASK`, `log_variance/TASK` of those there are and
-      `examples_per_second`.
+      What was logged: `step`, `loss`, `loss/TASK`, `log_variance/TASK` and `gradient_norm/GROUP` of
+      those there are and `examples_per_second`.
     """
     now = time.monotonic()
     seconds = max(now - self._logged_at, 1e-9)
@@ -119,6 +121,7 @@ class RunLog:
     self._logged_step, self._logged_at = step, now
     scalars = {("loss" if name == "loss" else f"loss/{name}"): v for name, v in losses.items()}
     scalars.update({f"log_variance/{task}": value for task, value in log_variances.items()})
+    scalars.update({f"gradient_norm/{group}": norm for group, norm in gradient_norms.items()})
     scalars["examples_per_second"] = examples_per_second
     rates = {f"learning_rate/{group}": rate for group, rate in learning_rates.items()}
     lengths = {f"row_length/{table}": length for table, length in row_lengths.items()}

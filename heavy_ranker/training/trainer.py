@@ -1,9 +1,9 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
-import math
-from typing import Optional
+from typing import Callable, Optional
 
 import tensorflow as tf
+import tf_keras as keras
 
 from heavy_ranker import preemption
 from heavy_ranker.checkpoints import intact_checkpoint, latest_checkpoint
@@ -15,13 +15,22 @@ from heavy_ranker.training import run_lock
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
+from heavy_ranker.training.finite_state import FiniteState
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
+from heavy_ranker.training.gradient_clipping import GradientClipping
+from heavy_ranker.training.gradient_norms import GradientNorms
+from heavy_ranker.training.guarded_updates import GuardedUpdates, Outputs
 from heavy_ranker.training.initial_tables import check_vocabularies, fill_tables
 from heavy_ranker.training.learning_rates import Schedule
 from heavy_ranker.training.log_history import cut_back
-from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
-from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
+from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker, PlacedBatch
+from heavy_ranker.training.optimizer import (
+  learning_rate_configs,
+  make_optimizer,
+  variable_groups,
+)
 from heavy_ranker.training.run_log import RunLog
+from heavy_ranker.training.skipped_batches import SkippedBatches
 from heavy_ranker.training.table_log import TableLog
 from heavy_ranker.training.warm_start import warm_start
 from heavy_ranker.z_score_statistics import notice_of_kept_statistics
@@ -42,11 +51,11 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
 
   Returns:
     What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`,
-    and `log_variance/TASK` where those are learned.
+    `log_variance/TASK` where those are learned, and `gradient_norm/GROUP` if asked for.
 
   Raises:
-    UserError: configuration, data, storage or checkpoint cannot be used, the loss is not finite, or
-      another process trains in the folder; the message says how to mend it.
+    UserError: configuration, data, storage or checkpoint cannot be used, loss or gradients are not
+      finite, or another process trains in the folder; the message says how to mend it.
     Preempted: SIGTERM came; the step under way was finished and its checkpoint written.
   """
   check_config(config)
@@ -86,15 +95,19 @@ class Trainer:
       tables = config.model.large_embeddings
       optimizer = make_optimizer(config.optimizer, ranker, self._tasks, self._log_variances, tables)
       self._model.compile(optimizer=optimizer)
+      accumulation = None
       if self._micro_batches > 1:
-        self._accumulation = GradientAccumulation(self._model, len(self._tasks))
+        accumulation = GradientAccumulation(self._model, len(self._tasks))
       self._step = tf.Variable(
         0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
       )
+    self._updates = self._make_updates(ranker, accumulation)
+    inputs = input_names(config, schema_widths(config))
     self._pipeline = InputPipeline(
-      config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
+      config.train_data, "train", inputs, self._tasks, with_places=True
     )
     self._open_save_dir(fresh)
+    self._finite_state = FiniteState([*self._model.variables, *optimizer.variables()])
     self._table_log = TableLog(ranker, tables)
     self._iterator = iter(self._pipeline.dataset)
     self._schedules = {
@@ -105,6 +118,16 @@ class Trainer:
     notice = notice_of_kept_statistics(config, ranker)
     if notice:
       print(notice)
+
+  def _make_updates(
+    self, ranker: keras.Model, accumulation: Optional[GradientAccumulation]
+  ) -> GuardedUpdates:
+    groups = variable_groups(ranker, self._tasks, self._log_variances)
+    norms = GradientNorms(self._model.trained, groups)
+    self._groups = norms.groups
+    section = self._config.optimizer.gradient_clipping
+    clipping = GradientClipping(section, norms) if section is not None else None
+    return GuardedUpdates(self._strategy, self._model, norms, self._part_of, accumulation, clipping)
 
   def _open_save_dir(self, fresh: bool) -> None:
     key = "training.save_dir"
@@ -162,6 +185,15 @@ class Trainer:
     if first_step >= last_step:
       print(f"nothing left to train: {first_step} of {last_step} steps are done")
       return history
+    self._skipped = SkippedBatches(
+      self._save_dir,
+      first_step,
+      self._config.training.max_skipped_batches,
+      self._model.ranker,
+      self._tasks,
+      self._groups,
+      self._pipeline.shards,
+    )
     with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
       log.event(
         "training",
@@ -190,14 +222,16 @@ class Trainer:
     summary = self._pipeline.skipped.summary() if self._pipeline.skipped is not None else None
     if summary is not None:
       log.event("skipped_data", summary)
+    if self._skipped.summary():
+      log.event("skipped_batches", self._skipped.summary())
 
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training
     log_due = step % section.train_log_every_n == 0
     try:
       for _ in range(self._micro_batches - 1):
-        self._accumulate(self._iterator)
-      outputs = self._train_step(self._iterator)
+        self._until_used(self._accumulate, step, log)
+      outputs = self._until_used(self._train_step, step, log)
     except tf.errors.OutOfRangeError:
       inputs = f"train_data.{self._config.train_data.inputs_key}"
       raise TrainingError(
@@ -208,19 +242,21 @@ class Trainer:
     log.advance()
     is_round = step % section.checkpoint_every_n == 0
     checkpoint_due = is_last or is_round or preemption.requested()
-    if log_due or checkpoint_due:
-      losses = self._losses(outputs, step)
     if log_due:
+      losses = {"loss": float(outputs["loss"])}
+      losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
       rates = self._learning_rates(step - 1)
       scales = {task: float(variable.numpy()) for task, variable in self._log_variances.items()}
       lengths = self._table_log.row_lengths()
-      history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths))
+      norms = self._gradient_norms(outputs)
+      history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths, norms))
     if checkpoint_due:
       self._save(log)
 
   def _save(self, log: RunLog) -> None:
     log.pause()
     log.flush()
+    self._finite_state.require(int(self._step.numpy()), latest_checkpoint(self._save_dir) or "")
     saved = self._checkpoints.save()
     self._saved_step = int(self._step.numpy())
     figures = {"megabytes": f"{saved.size / 1e6:.1f}", "seconds": f"{saved.seconds:.2f}"}
@@ -230,26 +266,31 @@ class Trainer:
   def _in_micro_batches(self) -> str:
     return f" in {self._micro_batches} micro-batches" if self._micro_batches > 1 else ""
 
-  @tf.function(autograph=False)
-  def _accumulate(self, iterator: tf.data.Iterator) -> None:
-    self._strategy.run(self._accumulate_on_replica, args=(iterator.get_next(),))
+  def _until_used(self, use: Callable[..., tuple], step: int, log: RunLog) -> Outputs:
+    """Hands out batches until one has a finite loss and gradients; the others are told of.
+
+    But for those that float16 could not hold, since mixed precision finds its scale with them.
+    """
+    while True:
+      outputs, batch = use(self._iterator)
+      if outputs["is_finite"]:
+        return outputs
+      if outputs["is_overflow"]:
+        continue
+      last = latest_checkpoint(self._save_dir) or ""
+      log.event("not_finite", self._skipped.add(step, outputs, batch, last))
 
   @tf.function(autograph=False)
-  def _train_step(self, iterator: tf.data.Iterator) -> dict[str, tf.Tensor]:
+  def _accumulate(self, iterator: tf.data.Iterator) -> tuple[Outputs, PlacedBatch]:
     batch = iterator.get_next()
-    parts = self._strategy.run(self._replica_step, args=(batch,))
-    self._step.assign_add(1)
-    return {
-      name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None)
-      for name, part in parts.items()
-    }
+    return self._updates.accumulate(batch[:3]), batch
 
-  def _accumulate_on_replica(self, batch: Batch) -> None:
-    self._accumulation.accumulate(self._part_of(batch))
-
-  def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-    update = self._accumulation if self._micro_batches > 1 else self._model
-    return update.train_step(self._part_of(batch))
+  @tf.function(autograph=False)
+  def _train_step(self, iterator: tf.data.Iterator) -> tuple[Outputs, PlacedBatch]:
+    batch = iterator.get_next()
+    outputs = self._updates.update(batch[:3])
+    self._step.assign_add(tf.cast(outputs["is_finite"], tf.int64))
+    return outputs, batch
 
   def _part_of(self, batch: Batch) -> Batch:
     """Cuts this replica's rows out of the global batch, on the host, where it lies."""
@@ -264,13 +305,7 @@ class Trainer:
   def _learning_rates(self, updates_made: int) -> dict[str, float]:
     return {group: float(rate(updates_made)) for group, rate in self._schedules.items()}
 
-  def _losses(self, outputs: dict[str, tf.Tensor], step: int) -> dict[str, float]:
-    losses = {"loss": float(outputs["loss"])}
-    losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
-    if bad:
-      raise TrainingError(
-        f"step {step}: the loss is not finite ({', '.join(bad)}); no checkpoint of this state is "
-        "written. Lower the learning rates"
-      )
-    return losses
+  def _gradient_norms(self, outputs: Outputs) -> dict[str, float]:
+    if not self._config.training.log_gradient_norms:
+      return {}
+    return dict(zip(self._groups, outputs["gradient_norms"].numpy().tolist()))

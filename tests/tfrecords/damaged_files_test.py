@@ -131,6 +131,6 @@ def test_damage_beside_a_good_file_costs_only_itself(tmp_path, compression, data
   found = record_files.read_eagerly(pipeline)
   assert found[-len(IDS) :] == IDS
   before = found[: -len(IDS)]
-  assert before == IDS[: len(before)] or pipeline.skipped.num_records
+  assert before == sorted(set(before) & set(IDS))
   if len(before) < len(IDS) and not (compression == "" and len(content) in [0, *ENDS]):
     assert pipeline.skipped.summary()

@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+import tensorflow as tf
 
 from tests.tfrecords import record_files
 from tests.tfrecords.record_files import flat_author_ids, record
@@ -161,3 +162,66 @@ def test_a_dataset_alone_keeps_what_it_reads_with_and_nothing_else_does(tmp_path
   del dataset
   gc.collect()
   assert reader() is None
+
+
+CONTENT = record_files.plain_bytes(list(map(record, range(30))))
+STARTS = [len(record_files.plain_bytes(list(map(record, range(count))))) for count in range(31)]
+# Content of a file of 30 records, by what is wrong with it; which are lost; counts in the end.
+DAMAGES = {
+  "data": (record_files.flip(CONTENT, STARTS[7] + 20), [7], (1, 0)),
+  "length": (record_files.flip(CONTENT, STARTS[7] + 2), [7], (0, STARTS[8] - STARTS[7])),
+  "first header": (record_files.flip(CONTENT, 1), [0], (0, STARTS[1])),
+  "both": (
+    record_files.flip(record_files.flip(CONTENT, STARTS[3] + 2), STARTS[20] + 30),
+    [3, 20],
+    (1, STARTS[4] - STARTS[3]),
+  ),
+  "cut and continued": (CONTENT[: STARTS[9] + 30] + CONTENT[STARTS[10] :], [9], (0, 30)),
+  "last": (record_files.flip(CONTENT, len(CONTENT) - 1), [29], (1, 0)),
+  "cut": (CONTENT[:-1], [29], (0, STARTS[30] - STARTS[29] - 1)),
+}
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_only_what_is_damaged_is_left_out(tmp_path, open_pipeline, damage):
+  content, lost, counts = DAMAGES[damage]
+  path = tmp_path / "a.tfrecord"
+  path.write_bytes(content)
+  pipeline = open_pipeline()
+  for _ in range(2):
+    assert flat_author_ids(pipeline.dataset) == [x for x in range(30) if x not in lost]
+  skipped = pipeline.skipped
+  assert (skipped.num_records, skipped.num_lost_bytes, skipped.num_files) == (*counts, 1)
+  assert f"the first bad file: {path}: record {lost[0]}: the file is cut short or damaged" in (
+    skipped.summary()
+  )
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+@pytest.mark.parametrize("taken", [1, 3, 5])
+def test_a_position_in_a_damaged_file_can_be_restored(tmp_path, open_pipeline, damage, taken):
+  (tmp_path / "a.tfrecord").write_bytes(DAMAGES[damage][0])
+  iterator = iter(open_pipeline().dataset)
+  for _ in range(taken):
+    next(iterator)
+  path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "position"))
+  expected = [batch[0]["meta__author_id"].numpy().tolist() for batch in iterator]
+  again = iter(open_pipeline().dataset)
+  tf.train.Checkpoint(iterator=again).read(path).assert_consumed()
+  assert [batch[0]["meta__author_id"].numpy().tolist() for batch in again] == expected
+
+
+def test_a_later_gzip_member_is_read(tmp_path, open_pipeline):
+  first, second = (
+    record_files.compress(record_files.plain_bytes(list(map(record, numbers))), "GZIP")
+    for numbers in (range(30), range(30, 40))
+  )
+  (tmp_path / "a.tfrecord").write_bytes(first[: len(first) // 2] + second)
+  pipeline = open_pipeline()
+  found = flat_author_ids(pipeline.dataset)
+  assert found[-10:] == list(range(30, 40))
+  assert found[:-10] == list(range(len(found) - 10))
+  assert len(found) > 12
+  assert pipeline.skipped.num_files == 1
+  (tmp_path / "a.tfrecord").write_bytes(b"\0" + first[1:] + second)
+  assert flat_author_ids(open_pipeline().dataset) == list(range(30, 40))

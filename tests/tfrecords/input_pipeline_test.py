@@ -374,3 +374,31 @@ def test_no_files(tmp_path, make):
 def test_an_unset_variable_in_the_glob(make):
   message = complaint(ConfigError, make, "evaluate", inputs="$NO_SUCH_PLACE/*.gz")
   assert "NO_SUCH_PLACE, which is not set" in message
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {},
+    {"ignore_data_errors": True},
+    {
+      "preprocess": {
+        "downsample_negatives": {
+          "batch_multiplier": 2,
+          "engagements_list": ["is_liked"],
+          "num_engagements": 1,
+        }
+      }
+    },
+  ],
+  ids=["plain", "ignored_errors", "downsampled"],
+)
+def test_every_example_can_say_where_its_record_lies(tmp_path, changes):
+  record_files.write_shards(tmp_path, [9, 7])
+  config = record_files.data_config(tmp_path, examples_shuffle_buffer_size=5, **changes)
+  pipeline = InputPipeline(config, "train", ["meta__author_id"], with_places=True)
+  for features, _, _, places in pipeline.dataset.take(3):
+    first = np.array([0, 9])[places["file"].numpy()]
+    author_ids = features["meta__author_id"].numpy()[:, 0]
+    np.testing.assert_array_equal(first + places["position"].numpy(), author_ids)
+    assert places["file"].dtype == places["position"].dtype == tf.int64

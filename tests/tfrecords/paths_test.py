@@ -64,3 +64,8 @@ def test_the_checkout(monkeypatch, tmp_path):
   assert paths.workspace_directory() == paths.package_root()
   monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
   assert paths.workspace_directory() == str(tmp_path)
+
+
+def test_a_nul_character_is_refused():
+  with pytest.raises(ConfigError, match=r"--x: found 'a\\x00b', allowed: a path without a NUL"):
+    paths.resolve("a\0b", "--x")

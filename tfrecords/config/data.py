@@ -9,11 +9,15 @@ from pydantic_core import PydanticCustomError
 from tfrecords import dated_folders
 from tfrecords.config import yaml_file
 from tfrecords.config.sampler import SamplerConfig
+from tfrecords.config.sizes import BatchCount, BatchSize, BufferSize, Parallelism
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 
 Dtype = Literal["bfloat16", "float16", "float32", "float64", "int32", "int64", "bool", "uint8"]
 
 DISPATCHER_PREFIX = "grpc://"
+
+# Ten years of hours: each is a folder to list.
+_MOST_FOLDERS = 100_000
 
 MantissaBits = Annotated[int, pydantic.Field(ge=0, le=23)]
 
@@ -30,7 +34,7 @@ class ExplicitDatetimeInputs(StrictModel):
 
   data_root: str
   end_datetime: str
-  hours: pydantic.PositiveInt
+  hours: int = pydantic.Field(gt=0, le=_MOST_FOLDERS)
   num_missing_hours_tol: pydantic.NonNegativeInt = 0
 
   @pydantic.field_validator("end_datetime", mode="before")
@@ -56,7 +60,7 @@ class ExplicitDateInputs(StrictModel):
 
   data_root: str
   end_date: str
-  days: pydantic.PositiveInt
+  days: int = pydantic.Field(gt=0, le=_MOST_FOLDERS)
   num_missing_days_tol: pydantic.NonNegativeInt = 0
 
   @pydantic.field_validator("end_date", mode="before")
@@ -180,7 +184,7 @@ class DownsampleNegatives(StrictModel):
       has no effect.
   """
 
-  batch_multiplier: pydantic.PositiveInt
+  batch_multiplier: BatchCount
   engagements_list: list[str] = pydantic.Field(min_length=1)
   num_engagements: pydantic.PositiveInt
 
@@ -233,7 +237,7 @@ class DataConfig(StrictModel):
   inputs: Optional[str] = None
   explicit_datetime_inputs: Optional[ExplicitDatetimeInputs] = None
   explicit_date_inputs: Optional[ExplicitDateInputs] = None
-  global_batch_size: pydantic.PositiveInt
+  global_batch_size: BatchSize
   num_files_to_keep: Optional[pydantic.PositiveInt] = None
   repeat_files: bool = True
   file_batch_size: Optional[pydantic.PositiveInt] = None
@@ -241,10 +245,10 @@ class DataConfig(StrictModel):
   data_service_dispatcher: Optional[str] = None
   ignore_data_errors: bool = False
   dataset_service_compression: Literal["AUTO", "NONE"] = "AUTO"
-  examples_shuffle_buffer_size: pydantic.NonNegativeInt = 1024
+  examples_shuffle_buffer_size: BufferSize = 1024
   shuffle_seed: pydantic.NonNegativeInt = 0
-  map_num_parallel_calls: Optional[pydantic.PositiveInt] = None
-  interleave_num_parallel_calls: Optional[pydantic.PositiveInt] = None
+  map_num_parallel_calls: Optional[Parallelism] = None
+  interleave_num_parallel_calls: Optional[Parallelism] = None
   seg_dense_schema: SegDenseSchema
   tasks: dict[str, TaskSampling]
   evaluation_tasks: Optional[list[str]] = pydantic.Field(default=None, min_length=1)

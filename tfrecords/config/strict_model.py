@@ -107,7 +107,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def describe(value: Any) -> str:
   """Returns a value with its type, shortened, the way error messages show what was found."""
-  text = repr(value)
+  try:
+    text = repr(value)
+  except ValueError:  # Python writes no integer of more than 4300 digits.
+    text = "a number too long to write"
   return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 

@@ -22,13 +22,24 @@ import yaml
 
 from tfrecords.config.merge_patch import merge
 from tfrecords.config.strict_model import describe
+from tfrecords.config.yaml_bounds import MOST_BYTES, MOST_NODES, require_sane, require_size
 from tfrecords.errors import ConfigError
 
 _QUOTED_OR_PLAIN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^.\["']+))\s*""")
 
 
 class _Loader(yaml.SafeLoader):
-  """SafeLoader that refuses a key given twice, which YAML forbids and PyYAML lets pass."""
+  """SafeLoader that refuses a key given twice, which YAML forbids and PyYAML lets pass.
+
+  It also bounds what merge keys come to.
+  """
+
+  def flatten_mapping(self, node: yaml.MappingNode) -> None:
+    super().flatten_mapping(node)
+    if len(node.value) > MOST_NODES:
+      raise yaml.constructor.ConstructorError(
+        None, None, f"merge keys add up to {len(node.value)} keys", node.start_mark
+      )
 
   def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
     seen: dict[Any, yaml.Mark] = {}
@@ -104,7 +115,10 @@ def _read_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
 def _read_file(path: Path, extended_by: Optional[Path]) -> dict[str, Any]:
   origin = str(path) if extended_by is None else f"{path} (extended by {extended_by})"
   try:
-    text = path.read_text(encoding="utf-8")
+    with path.open("rb") as file:
+      content = file.read(MOST_BYTES + 1)
+    require_size(len(content), origin)
+    text = content.decode("utf-8")
   except (OSError, ValueError) as error:
     raise ConfigError(f"{origin}: the configuration file cannot be read: {error}") from None
   content = _parse(substitute_environment(text, path.resolve().parent), origin)
@@ -192,11 +206,14 @@ def _next_part(node: Any, rest: str, override: str) -> tuple[Any, str]:
 
 
 def _parse(text: str, origin: str) -> Any:
+  require_size(len(text), origin)
   try:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader.
+    content = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader.
   except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
     # The last ones: SafeLoader lets out what int(), float() and datetime make of odd scalars.
     raise ConfigError(f"{origin}: no valid YAML: {error}") from None
+  require_sane(content, origin)
+  return content
 
 
 def section(content: Mapping[str, Any], key: str, origin: str) -> Any:

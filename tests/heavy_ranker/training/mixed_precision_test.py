@@ -95,7 +95,7 @@ def test_the_same_quality_and_checkpoints_that_fit_both(tmp_path):
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_overflow_leaves_updates_out_and_lowers_the_scale(tmp_path, monkeypatch, accumulation):
+def test_overflow_leaves_batches_out_and_lowers_the_scale(tmp_path, monkeypatch, accumulation):
   monkeypatch.setattr(loss_scale, "_INITIAL", 2.0**24)
   monkeypatch.setattr(loss_scale, "_FACTOR", 2.0**6)
   flags = ["training.mixed_precision=float16", "training.num_train_steps=5"]
@@ -104,9 +104,8 @@ def test_overflow_leaves_updates_out_and_lowers_the_scale(tmp_path, monkeypatch,
   before = [each.numpy() for each in trainer._model.ranker.trainable_weights]
   scale = trainer._model.loss_scale.scale
   assert np.isfinite([each["loss"] for each in trainer.run()]).all()
-  made = int(trainer._model.optimizer.iterations.numpy())
-  assert 0 < made < 5
-  assert scale.numpy() == 2.0 ** (24 - 6 * (5 - made))
+  assert int(trainer._model.optimizer.iterations.numpy()) == 5
+  assert scale.numpy() in (2.0**18, 2.0**12, 2.0**6)
   after = [each.numpy() for each in trainer._model.ranker.trainable_weights]
   assert all(np.isfinite(each).all() for each in after)
   assert any((a != b).any() for a, b in zip(before, after))
