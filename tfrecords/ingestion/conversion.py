@@ -161,7 +161,7 @@ class _PartOfChunk(contextlib.ExitStack):
     begins = self._end + np.cumsum(lengths) - lengths
     data = pc.binary_join(_as_list(records), pa.scalar(b"", pa.large_binary()))[0].as_buffer()
     self._end += int(lengths.sum())
-        with self._explained():
+    with self._explained():
       self._offsets.write(begins.astype("<i8").tobytes())
       self._bytes.write(memoryview(data) if not storage.is_remote(self._path) else bytes(data))
 
