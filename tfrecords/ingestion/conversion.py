@@ -5,7 +5,7 @@ offsets; and a report, which is written last and says that the chunk is done.
 """
 
 import contextlib
-from collections.abc import Iterator
+import uuid
 from typing import Any
 
 import numpy as np
@@ -137,15 +137,18 @@ class _PartOfChunk(contextlib.ExitStack):
 
   def __init__(self, job: Job, number: int, name: str):
     super().__init__()
-    self._tasks = {}
+    self._tasks: dict[str, np.ndarray] = {}
     self._rows_of_blocks: list[int] = []
     self._n_rows, self._end = 0, 0
-    paths = [job.chunk_path(STAGE, number, f"{name}.{ending}") for ending in ("bytes", "offsets")]
-    # Not under a temporary name: without the report of the chunk nobody reads them.
+    # Two workers of a cluster may be at the same chunk: each has files of its own, and the report
+    # that is written last says which to read.
+    self._name = f"{name}.{uuid.uuid4().hex[:8]}"
+    paths = [
+      job.chunk_path(STAGE, number, f"{self._name}.{ending}") for ending in ("bytes", "offsets")
+    ]
     self._path = paths[0]
-    with self._explained():
-      self._bytes = self.enter_context(storage.open_file(paths[0], "wb"))
-      self._offsets = self.enter_context(storage.open_file(paths[1], "wb"))
+    self._bytes = self.enter_context(storage.open_file(paths[0], "wb"))
+    self._offsets = self.enter_context(storage.open_file(paths[1], "wb"))
 
   def count(self, n_rows: int, labels: dict[str, np.ndarray], rows: np.ndarray) -> None:
     """Counts [negatives, positives, negatives kept, positives kept] of each task."""
@@ -161,25 +164,18 @@ class _PartOfChunk(contextlib.ExitStack):
     begins = self._end + np.cumsum(lengths) - lengths
     data = pc.binary_join(_as_list(records), pa.scalar(b"", pa.large_binary()))[0].as_buffer()
     self._end += int(lengths.sum())
-    with self._explained():
-      self._offsets.write(begins.astype("<i8").tobytes())
-      self._bytes.write(memoryview(data) if not storage.is_remote(self._path) else bytes(data))
+    self._offsets.write(begins.astype("<i8").tobytes())
+    self._bytes.write(memoryview(data) if not storage.is_remote(self._path) else bytes(data))
 
   def report(self) -> dict[str, Any]:
     """Returns what was counted."""
     return {
+      "name": self._name,
       "n_rows": self._n_rows,
       "rows_of_blocks": self._rows_of_blocks,
       "n_bytes": self._end,
       "tasks": {task: [int(count) for count in of] for task, of in self._tasks.items()},
     }
-
-  @contextlib.contextmanager
-  def _explained(self) -> Iterator[None]:
-    try:
-      yield
-    except OSError as error:
-      raise storage.cannot_be("written", self._path, error) from None
 
 
 def _as_list(records: pa.LargeBinaryArray) -> pa.Array:

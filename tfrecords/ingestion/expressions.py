@@ -84,8 +84,10 @@ class Expression:
     elif is_condition:
       yield from self._check_condition(node)
     elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-      yield from self._check(node.left, False)
-      yield from self._check(node.right, False)
+      for side in (node.left, node.right):
+        if isinstance(_constant(side), str):
+          raise self._error(f"calculates with {_source(side)!r}")
+        yield from self._check(side, False)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
       yield from self._check(node.operand, False)
     elif not _is_constant(node):
@@ -99,6 +101,7 @@ class Expression:
       yield from self._check(node.operand, True)
     elif isinstance(node, ast.Compare):
       yield from self._check(node.left, False)
+      self._check_kinds(node)
       for operation, operand in zip(node.ops, node.comparators):
         if isinstance(operation, (ast.In, ast.NotIn)):
           self._check_list(operand)
@@ -110,6 +113,17 @@ class Expression:
       yield self._column(node.args[0])
     else:
       raise self._error(f"found {_source(node)!r} where a condition has to be")
+
+  def _check_kinds(self, node: ast.Compare) -> None:
+    """Refuses a text beside a number: columns alone can be either."""
+    sides = [node.left, *node.comparators]
+    for pair in zip(sides, sides[1:]):
+      constants = [_constant(side) for side in pair]
+      if not any(isinstance(constant, str) for constant in constants):
+        continue
+      for side, constant in zip(pair, constants):
+        if self._column(side) is None and not isinstance(constant, str):
+          raise self._error(f"compares {_source(side)!r} with a text")
 
   def _check_list(self, node: ast.AST) -> None:
     is_list = isinstance(node, (ast.List, ast.Tuple)) and node.elts
@@ -168,11 +182,7 @@ class Expression:
       return values.texts(block, name) if is_text else values.numbers(block, name)
     constant = _constant(node)
     if constant is not None:
-      if isinstance(constant, str) != is_text:
-        raise self._error(f"compares {constant!r} with a text")
       return pa.scalar(constant)
-    if is_text:
-      raise self._error(f"compares {_source(node)!r} with a text")
     if isinstance(node, ast.UnaryOp):
       return pc.negate(self._value(node.operand, block, False))
     # In float64, for whole numbers too: nothing overflows, and 1 / 2 is a half.

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tfrecords.errors import DataError
 from tfrecords.ingestion import categories, values
 from tfrecords.ingestion.block import Block
 from tfrecords.ingestion.layout import DenseColumn, Layout
@@ -162,8 +163,8 @@ def identity(block: Block, entry: IdEntry) -> np.ndarray:
     return np.where(found == 0, entry.missing, found)
   try:
     return values.integers(block, entry.column, entry.missing)
-  except values.DataError as error:
-    raise values.DataError(f"{error}; hash: true makes an id of any text or number") from None
+  except DataError as error:
+    raise DataError(f"{error}; hash: true makes an id of any text or number") from None
 
 
 def _derived(block: Block, name: str, entry: ContinuousEntry) -> np.ndarray:

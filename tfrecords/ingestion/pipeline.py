@@ -5,6 +5,7 @@ sort: no runner has to hold them, and a stage that was interrupted goes on with 
 not left their file.
 """
 
+import logging
 import os
 import sys
 import threading
@@ -88,6 +89,8 @@ class Runner:
       storage.make_folder(folder)
     storage.make_folder(os.path.dirname(job.error_path(0)))
     with _progress(stage, task, todo, n_tasks), _workers_find_the_sources():
+      # Its warnings are about what users of Beam itself might want.
+      logging.getLogger("apache_beam").setLevel(logging.ERROR)
       options = PipelineOptions([*self._arguments, *self._parallelism(len(todo))])
       with beam.Pipeline(options=options) as pipeline:
         _ = (
@@ -134,7 +137,10 @@ class _Run(beam.DoFn):
     if storage.names_in(os.path.dirname(self._job.error_path(0))):
       return
     try:
-      self._task(number)
+      try:
+        self._task(number)
+      except OSError as error:  # Inputs have been told apart by then: what is left is the work.
+        raise storage.cannot_be("written", self._job.work_folder, error) from None
     except UserError as error:
       content = {"kind": type(error).__name__, "message": str(error)}
       storage.write_json(self._job.error_path(number), content)

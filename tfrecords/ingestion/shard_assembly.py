@@ -41,7 +41,8 @@ class ShardAssembler:
   ):
     self._job, self._shards = job, shards
     self._rows_of_blocks = [
-      {name: part["rows_of_blocks"] for name, part in report["parts"].items()} for report in reports
+      {name: (part["name"], part["rows_of_blocks"]) for name, part in report["parts"].items()}
+      for report in reports
     ]
 
   def output(self, number: int) -> str:
@@ -70,7 +71,7 @@ class ShardAssembler:
   def _records(self, part: str, shard: int, n_shards: int) -> list[bytes]:
     records, begin = [], 0
     for chunk, parts in enumerate(self._rows_of_blocks):
-      blocks = parts.get(part, ())
+      name, blocks = parts.get(part, ("", ()))
       spans, row = [], 0
       for n_rows in blocks:
         start, end = span(begin, n_rows, shard, n_shards)
@@ -78,18 +79,18 @@ class ShardAssembler:
           spans.append((row + start, row + end))
         row, begin = row + n_rows, begin + n_rows
       if spans:
-        records += self._read(chunk, part, spans, row)
+        records += self._read(chunk, name, spans, row)
     return records
 
   def _read(
-    self, chunk: int, part: str, spans: Sequence[tuple[int, int]], n_rows: int
+    self, chunk: int, name: str, spans: Sequence[tuple[int, int]], n_rows: int
   ) -> list[bytes]:
-    path = self._job.chunk_path(STAGE, chunk, f"{part}.bytes")
+    path = self._job.chunk_path(STAGE, chunk, f"{name}.bytes")
     records = []
     try:
       with (
         storage.open_file(path) as data,
-        storage.open_file(self._job.chunk_path(STAGE, chunk, f"{part}.offsets")) as offsets,
+        storage.open_file(self._job.chunk_path(STAGE, chunk, f"{name}.offsets")) as offsets,
       ):
         for start, end in spans:
           offsets.seek(8 * start)

@@ -1,10 +1,11 @@
 """Reads chunks of CSV, JSON lines and Parquet files as blocks of rows, in bounded memory."""
 
+import contextlib
+import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Union
 
 import pyarrow as pa
 import pyarrow.csv
@@ -19,7 +20,6 @@ from tfrecords.ingestion.table_files import Chunk, TableFile, open_input, open_p
 _ROWS_A_BLOCK = 8192
 _BYTES_A_BLOCK = 8 << 20
 _LONGEST_LINE = 64 << 20
-_EXPECTED = re.compile(r"Expected (\d+) columns, got (\d+)")
 
 
 def blocks(
@@ -117,29 +117,26 @@ def _csv(
     options = pa.csv.ReadOptions(
       block_size=_BYTES_A_BLOCK, skip_rows_after_names=int(has_header), **read
     )
-    parse = _parse_options(section, file.path, _constant(1))
     row = 0
-    with open_input(file) as stream, pa.csv.open_csv(stream, options, parse, convert) as batches:
-      for batch in batches:
+    with open_input(file) as stream, _named_rows(section, file.path, _constant(1)) as parse:
+      for batch in pa.csv.open_csv(stream, options, parse, convert):
         yield Block(batch, file.path, _constant(row + 1), absent)
         row += batch.num_rows
     return
   for lines, first_row in _line_blocks(file, chunk, int(has_header)):
-    parse = _parse_options(section, file.path, first_row)
     options = pa.csv.ReadOptions(block_size=len(lines) + 1, **read)
-    table = pa.csv.read_csv(io.BytesIO(lines), options, parse, convert)
+    with _named_rows(section, file.path, first_row) as parse:
+      table = pa.csv.read_csv(io.BytesIO(lines), options, parse, convert)
     for batch in table.combine_chunks().to_batches():
       yield Block(batch, file.path, first_row, absent)
 
 
-def _json(
-  mapping: Mapping, file: TableFile, chunk: Chunk, columns: Sequence[str]
-) -> Iterator[Block]:
+def _json(_: Mapping, file: TableFile, chunk: Chunk, columns: Sequence[str]) -> Iterator[Block]:
   for batch, first_row in _json_batches(file, chunk):
-    # A key may be absent from all the lines of a block: then everything in it is missing.
-    present = [name for name in columns if name in batch.schema.names]
-    absent = [name for name in columns if name not in batch.schema.names]
-    yield Block(batch.select(present), file.path, first_row, absent)
+    for name in columns:
+      if name not in batch.schema.names:  # No line of these has the key: nothing is there.
+        batch = batch.append_column(name, pa.nulls(len(batch)))
+    yield Block(batch.select(columns), file.path, first_row)
 
 
 def _json_batches(
@@ -159,40 +156,43 @@ def _json_batches(
       yield batch, first_row
 
 
-def _parse_options(
+@contextlib.contextmanager
+def _named_rows(
   section: CsvFormat, path: str, first_row: Callable[[], int]
-) -> pa.csv.ParseOptions:
+) -> Iterator[pa.csv.ParseOptions]:
+  """A context that gives how to parse, and names a row of too many or too few fields."""
+  refused: list[str] = []
+
   def refuse(row: Any) -> str:
     number = "" if row.number is None else f" {first_row() + row.number - 1}"
-    raise DataError(
+    refused.append(
       f"{path}: row{number}: found {row.actual_columns} fields, allowed: {row.expected_columns}: "
       f"{row.text[:80]!r}. If fields hold line breaks in quotes, set csv.newlines_in_values"
     )
+    return "error"
 
-  return pa.csv.ParseOptions(
-    delimiter=section.delimiter,
-    quote_char=section.quote,
-    newlines_in_values=section.newlines_in_values,
-    ignore_empty_lines=True,
-    invalid_row_handler=refuse,
-  )
-
-
-@lru_cache(maxsize=64)
-def _first_line(file: TableFile) -> bytes:
-  with open_input(file) as stream:
-    return stream.readline(_LONGEST_LINE).rstrip(b"\r\n")
+  try:
+    yield pa.csv.ParseOptions(
+      delimiter=section.delimiter,
+      quote_char=section.quote,
+      newlines_in_values=section.newlines_in_values,
+      invalid_row_handler=refuse,
+    )
+  except pa.ArrowInvalid:
+    if not refused:
+      raise
+    raise DataError(refused[0]) from None
 
 
 def _csv_columns(mapping: Mapping, file: TableFile) -> list[str]:
   """Returns the header, or what the mapping says: without the last ones if they are optional."""
   section = mapping.csv or CsvFormat()
-  fields = _fields(_first_line(file), section, file.path)
+  fields = _first_row(file, section.delimiter, section.quote)
   if section.columns is None:
     twice = sorted({name for name in fields if fields.count(name) > 1})
     if twice:
       raise DataError(f"{file.path}: the header has column {twice[0]!r} twice, allowed: once")
-    return fields
+    return list(fields)
   lacking = section.columns[len(fields) :]
   if len(fields) > len(section.columns) or set(lacking) - set(mapping.optional_columns):
     raise DataError(
@@ -203,17 +203,24 @@ def _csv_columns(mapping: Mapping, file: TableFile) -> list[str]:
   return section.columns[: len(fields)]
 
 
-def _fields(line: bytes, section: CsvFormat, path: str) -> list[str]:
-  if not line:
-    raise DataError(f"{path}: the first line is empty, allowed: names or values of columns")
-  options = pa.csv.ReadOptions(autogenerate_column_names=True, use_threads=False)
-  parse = pa.csv.ParseOptions(delimiter=section.delimiter, quote_char=section.quote)
-  convert = pa.csv.ConvertOptions(null_values=[], strings_can_be_null=False)
-  try:
-    table = pa.csv.read_csv(io.BytesIO(line + b"\n"), options, parse, convert)
-  except pa.ArrowInvalid as error:
-    raise DataError(f"{path}: row 1: no CSV: {reason(error)}") from None
-  return [str(column[0]) for column in table.columns]
+@lru_cache(maxsize=64)
+def _first_row(file: TableFile, delimiter: str, quote: Union[bool, str]) -> list[str]:
+  """Returns the fields of a file's first row, which is the header or counts the columns."""
+  quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+  with open_input(file) as stream:
+    lines = (line.decode() for line in iter(lambda: stream.readline(_LONGEST_LINE), b""))
+    try:
+      row = next(csv.reader(lines, delimiter=delimiter, strict=True, **quoting), [])
+    except (csv.Error, ValueError) as error:
+      raise DataError(
+        f"{file.path}: row 1 is no CSV in UTF-8 ({error}), allowed: such text, or another format: "
+        "in the mapping"
+      ) from None
+  if not any(row) or "\0" in "".join(row):
+    raise DataError(
+      f"{file.path}: the first line is empty or no text, allowed: names or values of columns"
+    )
+  return row
 
 
 def _line_blocks(
