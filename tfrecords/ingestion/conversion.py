@@ -102,16 +102,15 @@ class _Conversion(contextlib.ExitStack):
     rates = sampling.negatives if sampling is not None and name in sampling.parts else {}
     rows = np.flatnonzero(kept(labels, rates, drawn))
     part.count(len(block), labels, rows)
-    rows = rows[random.permutation(len(rows))]
-    block = block.take(rows)
-    features = self._featurize(block)
+    features = self._featurize(block if len(rows) == len(block) else block.take(rows))
     if name == TRAIN:
       for feature, matrix in features.items():
         if feature not in self._statistics:
           self._statistics[feature] = FeatureStatistics(matrix.shape[1])
         self._statistics[feature].add(matrix)
     features.update({task: of[rows][:, np.newaxis] for task, of in labels.items()})
-    part.write(batch_serialization.serialize(features))
+    records = batch_serialization.serialize(features)
+    part.write(records.take(pa.array(random.permutation(len(rows)))))
 
   def _labels(self, part: str, block: Block) -> dict[str, np.ndarray]:
     if self._job.mapping.split.parts[part].unlabelled:

@@ -91,8 +91,7 @@ class Runner:
     with _progress(stage, task, todo, n_tasks), _workers_find_the_sources():
       # Its warnings are about what users of Beam itself might want.
       logging.getLogger("apache_beam").setLevel(logging.ERROR)
-      options = PipelineOptions([*self._arguments, *self._parallelism(len(todo))])
-      with beam.Pipeline(options=options) as pipeline:
+      with beam.Pipeline(options=PipelineOptions(self.arguments(len(todo)))) as pipeline:
         _ = (
           pipeline
           | "Tasks" >> beam.Create(todo, reshuffle=True)
@@ -100,16 +99,23 @@ class Runner:
         )
     _raise_first_error(job)
 
-  def _parallelism(self, n_tasks: int) -> list[str]:
+  def arguments(self, n_tasks: int) -> list[str]:
+    """Returns the arguments of a pipeline of so many tasks, as Beam takes them."""
     n_workers = min(self._n_workers, n_tasks)
     if n_workers <= 1 or any("direct_running_mode" in of for of in self._arguments):
-      return []
-    return [f"--direct_num_workers={n_workers}", "--direct_running_mode=multi_processing"]
+      return self._arguments
+    return [
+      *self._arguments,
+      f"--direct_num_workers={n_workers}",
+      "--direct_running_mode=multi_processing",
+    ]
 
   def _check_runner(self, runner: str) -> None:
     try:
-      beam.runners.create_runner(self._arguments[0].partition("=")[2])
-    except (ImportError, ValueError, AttributeError) as error:
+      made = beam.runners.create_runner(self._arguments[0].partition("=")[2])
+      if not isinstance(made, beam.runners.PipelineRunner):
+        raise ValueError("no runner")
+    except (ImportError, ValueError, AttributeError, TypeError) as error:
       raise ConfigError(
         f"--runner: found {runner!r}, which Beam cannot use ({errors.reason(error)}), allowed: "
         "local, FlinkRunner, SparkRunner, DataflowRunner, PortableRunner; some need a package of "
