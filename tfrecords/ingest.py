@@ -1,7 +1,5 @@
 """Command: a table becomes records."""
 
-import os
-
 from absl import flags
 
 from tfrecords import command_line, paths
@@ -31,7 +29,9 @@ _RUNNER_OPTION = flags.DEFINE_multi_string(
   "An option of that runner, name=value, such as flink_master=host:8081; may be repeated.",
 )
 _WORKERS = flags.DEFINE_integer(
-  "workers", None, "Processes of the local runner (default: one a processor; 1: in this process)."
+  "workers",
+  None,
+  "Processes of the local runner; 1 stays in this one (default: one a processor for large tables).",
 )
 
 
@@ -47,8 +47,7 @@ def _main() -> None:
   from tfrecords.ingestion.pipeline import Runner
   from tfrecords.ingestion.report import describe
 
-  n_workers = _WORKERS.value if _WORKERS.value is not None else len(os.sched_getaffinity(0))
-  runner = Runner(_RUNNER.value, _RUNNER_OPTION.value, n_workers)
+  runner = Runner(_RUNNER.value, _RUNNER_OPTION.value, _WORKERS.value)
   print(describe(ingest(mapping, _INPUT.value, _OUTPUT.value, runner, _OVERWRITE.value)))
 
 

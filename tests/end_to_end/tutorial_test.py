@@ -62,7 +62,7 @@ def test_from_a_table_to_a_served_ranker(commands, tmp_path):
   assert "train: 1" in outputs["tfrecords.ingest"]
   assert "is_video_playback_50" in outputs["heavy_ranker.train"]
   assert (tmp_path / "tutorial" / "models" / "2").is_dir()
-  assert "meta__user_id" in outputs["heavy_ranker.client"]
+  assert "10 of 3936 candidates" in outputs["heavy_ranker.client"]
   assert server.returncode == 0
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Optional, Protocol
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -28,6 +28,8 @@ LOCAL = "local"
 _IN_PROCESS = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_RUNNERS = {"local", "directrunner", "direct", "fnapirunner", "bundlebaseddirectrunner"}
 _SECONDS_BETWEEN_LOOKS = 0.5
+# Processes start anew for each stage, which takes some seconds.
+_BYTES_WORTH_A_PROCESS = 128 << 20
 
 
 class Task(Protocol):
@@ -46,14 +48,17 @@ class Runner:
   Args:
     runner: "local", or one of Beam's, such as FlinkRunner, SparkRunner, DataflowRunner.
     options: of the runner, "name=value" or "name" for a switch, as Beam's documentation has them.
-    n_workers: processes of the local runner; 1 runs in this process.
+    n_workers: processes of the local runner; 1 runs in this process, None is one a processor as far
+      as the table is large enough to pay for their start.
 
   Raises:
     ConfigError: Beam knows no such runner or option.
   """
 
-  def __init__(self, runner: str = LOCAL, options: Sequence[str] = (), n_workers: int = 1):
-    if n_workers < 1:
+  def __init__(
+    self, runner: str = LOCAL, options: Sequence[str] = (), n_workers: Optional[int] = 1
+  ):
+    if n_workers is not None and n_workers < 1:
       raise ConfigError(f"--workers: found {n_workers}, allowed: at least 1")
     known = set(PipelineOptions([]).get_all_options())
     for option in options:
@@ -64,7 +69,7 @@ class Runner:
           "allowed: name=value, the options of the runner"
         )
     self.is_local = runner.lower() in _LOCAL_RUNNERS
-    self._n_workers = n_workers if self.is_local else 0
+    self._n_workers = n_workers
     arguments = [f"--{option.lstrip('-')}" for option in options]
     self._arguments = [f"--runner={_IN_PROCESS if self.is_local else runner}", *arguments]
     self._check_runner(runner)
@@ -91,7 +96,9 @@ class Runner:
     with _progress(stage, task, todo, n_tasks), _workers_find_the_sources():
       # Its warnings are about what users of Beam itself might want.
       logging.getLogger("apache_beam").setLevel(logging.ERROR)
-      with beam.Pipeline(options=PipelineOptions(self.arguments(len(todo)))) as pipeline:
+      with beam.Pipeline(
+        options=PipelineOptions(self.arguments(len(todo), _size(job)))
+      ) as pipeline:
         _ = (
           pipeline
           | "Tasks" >> beam.Create(todo, reshuffle=True)
@@ -99,10 +106,19 @@ class Runner:
         )
     _raise_first_error(job)
 
-  def arguments(self, n_tasks: int) -> list[str]:
-    """Returns the arguments of a pipeline of so many tasks, as Beam takes them."""
-    n_workers = min(self._n_workers, n_tasks)
-    if n_workers <= 1 or any("direct_running_mode" in of for of in self._arguments):
+  def arguments(self, n_tasks: int, n_bytes: int = 0) -> list[str]:
+    """Returns the arguments of a pipeline, as Beam takes them.
+
+    Args:
+      n_tasks: how many tasks it has.
+      n_bytes: the size of the table.
+    """
+    n_workers = self._n_workers
+    if n_workers is None:
+      n_workers = min(len(os.sched_getaffinity(0)), 1 + n_bytes // _BYTES_WORTH_A_PROCESS)
+    n_workers = min(n_workers, n_tasks)
+    is_settled = any("direct_running_mode" in option for option in self._arguments)
+    if not self.is_local or is_settled or n_workers <= 1:
       return self._arguments
     return [
       *self._arguments,
@@ -150,6 +166,10 @@ class _Run(beam.DoFn):
     except UserError as error:
       content = {"kind": type(error).__name__, "message": str(error)}
       storage.write_json(self._job.error_path(number), content)
+
+
+def _size(job: Job) -> int:
+  return sum(chunk.n_bytes for chunk in job.chunks)
 
 
 def _raise_first_error(job: Job) -> None:
