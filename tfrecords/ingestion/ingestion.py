@@ -113,7 +113,8 @@ def _finished(job: Job, overwrite: bool) -> Optional[Ingested]:
       f"{job.output}: holds what another mapping or other files gave. Replace it with --overwrite, "
       "or write elsewhere with --output=FOLDER"
     )
-  if storage.names_in(job.output):
+  is_file = storage.exists(job.output) and not storage.is_folder(job.output)
+  if is_file or storage.names_in(job.output):
     raise StorageError(
       f"{job.output}: is there and holds something else, allowed: a new or empty folder. Write "
       "elsewhere with --output=FOLDER"
@@ -190,7 +191,7 @@ def _publish(job: Job) -> None:
       if os.path.exists(job.output):
         storage.rename(job.output, old)
       storage.rename(job.staging_folder, job.output)
-  except OSError as error:
+  except storage.errors_at(job.output) as error:
     raise storage.cannot_be("written", job.output, error) from None
   storage.remove(job.work_folder)
 

@@ -63,6 +63,7 @@ class Layout:
     self.dense: dict[str, list[DenseColumn]] = {key: of for key, of in found.items() if of}
     for key, name in self._single_columns():
       self._require(name, key)
+    self._check_vocabularies()
 
   def widths(self) -> dict[str, int]:
     """Returns the number of columns of each feature, labels apart, by its name in the record."""
@@ -129,6 +130,16 @@ class Layout:
         yield "continuous.age.at", column.entry.age.at
     if mapping.split.column is not None:
       yield "split.column", mapping.split.column
+
+  def _check_vocabularies(self) -> None:
+    seen: dict[str, object] = {}
+    for column in self.dense.get("discrete", ()):
+      section = column.entry.vocabulary
+      if section is not None and seen.setdefault(column.source, section) != section:
+        raise ConfigError(
+          f"discrete: column {column.source!r} has two vocabularies, allowed: one, or two that are "
+          "the same"
+        )
 
   def _require(self, name: str, key: str) -> None:
     if name not in self._known:

@@ -161,7 +161,9 @@ class _Run(beam.DoFn):
     try:
       try:
         self._task(number)
-      except OSError as error:  # Inputs have been told apart by then: what is left is the work.
+      except storage.errors_at(
+        self._job.work_folder
+      ) as error:  # Inputs have been told apart by then: what is left is the work.
         raise storage.cannot_be("written", self._job.work_folder, error) from None
     except UserError as error:
       content = {"kind": type(error).__name__, "message": str(error)}

@@ -39,7 +39,7 @@ def make_folder(path: str) -> None:
       _gfile().makedirs(path)
     else:
       os.makedirs(path, exist_ok=True)
-  except _errors(path) as error:
+  except errors_at(path) as error:
     raise cannot_be("written", path, error) from None
 
 
@@ -67,7 +67,7 @@ def write(path: str, data: bytes) -> None:
     with open_file(temporary, "wb") as file:
       file.write(data)
     rename(temporary, path)
-  except _errors(path) as error:
+  except errors_at(path) as error:
     remove(temporary)
     raise cannot_be("written", path, error) from None
 

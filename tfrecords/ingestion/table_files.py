@@ -122,9 +122,9 @@ def open_bytes(path: str) -> Any:
   try:
     if "://" not in path:
       return open(path, "rb")
-    import tensorflow as tf  # Only remote file systems need it.
+    from tfrecords.ingestion.remote_file import open_remote  # Loads TensorFlow.
 
-    return tf.io.gfile.GFile(path, "rb")
+    return open_remote(path)
   except OSError as error:
     raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -136,9 +136,8 @@ def open_parquet(path: str) -> pq.ParquetFile:
     DataError: it is none, or damaged.
   """
   stream = open_bytes(path)
-  source = stream if "://" not in path else pa.PythonFile(stream, mode="r")
   try:
-    return pq.ParquetFile(source)
+    return pq.ParquetFile(stream)
   except (pa.ArrowException, OSError) as error:
     raise DataError(f"{path}: no Parquet file, or damaged: {reason(error)}") from None
 
@@ -158,7 +157,7 @@ def _inspect(path: str, file_format: str) -> TableFile:
   with open_bytes(path) as stream:
     try:
       start = stream.read(2)
-      n_bytes = stream.size() if "://" in path else os.fstat(stream.fileno()).st_size
+      n_bytes = stream.seek(0, os.SEEK_END)
     except OSError as error:
       raise DataError(f"{path}: cannot be read: {reason(error)}") from None
   if not n_bytes:

@@ -208,7 +208,9 @@ def _first_row(file: TableFile, delimiter: str, quote: Union[bool, str]) -> list
   """Returns the fields of a file's first row, which is the header or counts the columns."""
   quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
   with open_input(file) as stream:
-    lines = (line.decode() for line in iter(lambda: stream.readline(_LONGEST_LINE), b""))
+    pieces = iter(lambda: stream.readline(_LONGEST_LINE), b"")
+    # A byte order mark, as some programs write it, can only be at the very beginning.
+    lines = (line.decode("utf-8" if n else "utf-8-sig") for n, line in enumerate(pieces))
     try:
       row = next(csv.reader(lines, delimiter=delimiter, strict=True, **quoting), [])
     except (csv.Error, ValueError) as error:

@@ -6,6 +6,7 @@ import os
 
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
 from heavy_ranker.config import load_config
 from tests.tfrecords.ingestion import small_table
@@ -13,6 +14,8 @@ from tests.tfrecords.ingestion.small_table import TASK, contents, read, run
 from tfrecords import shards as shard_files
 from tfrecords.errors import ConfigError, DataError, StorageError
 from tfrecords.ingestion import conversion, shard_assembly, table_files, table_reader
+from tfrecords.ingestion.ingestion import ingest
+from tfrecords.ingestion.pipeline import Runner
 from tfrecords.schema import load_schema
 
 BAZEL_SIZE = "medium"
@@ -134,6 +137,33 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
   with pytest.raises(StorageError, match="holds something else"):
     run(tmp_path, path)
   assert (tmp_path / "records" / "thesis.txt").read_text() == "dear"
+
+
+def test_where_a_file_is_no_folder_can_be(tmp_path):
+  path = small_table.write_parquet(tmp_path / "table.parquet")
+  (tmp_path / "records").write_text("dear")
+  with pytest.raises(StorageError, match="holds something else"):
+    run(tmp_path, path)
+
+
+def test_a_remote_file_system_gets_the_same_bytes(ingested, tmp_path):
+  """`ram://` is TensorFlow's file system in memory; others are reached the same way."""
+  table = small_table.write_parquet(tmp_path / "table.parquet").read_bytes()
+  for name in ("one", "two"):
+    tf.io.gfile.makedirs(f"ram://{name}")
+    with tf.io.gfile.GFile(f"ram://{name}/table.parquet", "wb") as file:
+      file.write(table)
+    runner = Runner()
+    ingest(small_table.mapping(), [f"ram://{name}/*.parquet"], f"ram://{name}/records", runner)
+  folder = "ram://two/records"
+  for path, expected in contents(ingested / "records").items():
+    if path not in ("ingestion.json", "config.yaml"):
+      with tf.io.gfile.GFile(f"{folder}/{path}", "rb") as file:
+        assert file.read() == expected, path
+  assert ingest(small_table.mapping(), ["ram://two/*.parquet"], folder, runner).was_complete
+  changed = small_table.mapping(discrete=[])
+  ingest(changed, ["ram://two/*.parquet"], folder, runner, overwrite=True)
+  assert "discrete" not in tf.io.gfile.GFile(f"{folder}/schema.json").read()
 
 
 class _Interrupt(Exception):

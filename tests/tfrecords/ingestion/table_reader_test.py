@@ -32,6 +32,12 @@ def test_every_line_is_read_once_and_knows_its_number(tmp_path, monkeypatch, siz
   assert rows_of(small_table.mapping(format="csv"), path, ["a", "b"]) == expected
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+  path = tmp_path / "table"
+  path.write_bytes('\ufeff"a",b\n1,2\n'.encode())
+  assert rows_of(small_table.mapping(format="csv"), path, ["a", "b"]) == [(1, "1", "2")]
+
+
 def test_columns_without_a_header_and_fields_that_hold_line_breaks(tmp_path):
   path = tmp_path / "table"
   path.write_text('1;"a\nb"\n2;"c;d"\n3;NA\n')
