@@ -161,9 +161,8 @@ class _Run(beam.DoFn):
     try:
       try:
         self._task(number)
-      except storage.errors_at(
-        self._job.work_folder
-      ) as error:  # Inputs have been told apart by then: what is left is the work.
+      except storage.errors_at(self._job.work_folder) as error:
+        # What goes wrong with inputs is a DataError by then: this is about the work folder.
         raise storage.cannot_be("written", self._job.work_folder, error) from None
     except UserError as error:
       content = {"kind": type(error).__name__, "message": str(error)}

@@ -116,7 +116,8 @@ def cannot_be(what: str, path: str, error: BaseException) -> StorageError:
   )
 
 
-def _errors(path: str) -> tuple:
+def errors_at(path: str) -> tuple:
+  """Returns the kinds of errors that reading and writing there can raise."""
   if not is_remote(path):
     return (OSError,)
   import tensorflow as tf
