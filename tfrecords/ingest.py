@@ -43,7 +43,7 @@ def _main() -> None:
       raise ConfigError(f"--{name}: found none, allowed: --{name}=PATH (see --help)")
   mapping = load_mapping(paths.resolve(_MAPPING.value, "--mapping"), command_line.overrides())
   # After the mapping is checked: a mistake in it shows before Beam and TensorFlow are loaded.
-  from tfrecords.ingestion.ingestion import ingest
+  from tfrecords.ingestion.ingest_table import ingest
   from tfrecords.ingestion.pipeline import Runner
   from tfrecords.ingestion.report import describe
 

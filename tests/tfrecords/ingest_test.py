@@ -6,7 +6,7 @@ from heavy_ranker.config import load_config
 from tests.end_to_end.command_runner import run
 from tests.tfrecords.ingestion import small_table
 from tfrecords import paths
-from tfrecords.ingestion.ingestion import ingest
+from tfrecords.ingestion.ingest_table import ingest
 from tfrecords.ingestion.mapping import load_mapping
 from tfrecords.ingestion.pipeline import Runner
 from tfrecords.sample_tables.writer import write_sample

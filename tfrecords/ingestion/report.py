@@ -5,7 +5,7 @@ import shlex
 
 from tfrecords import paths
 from tfrecords.command_hints import command
-from tfrecords.ingestion.ingestion import Ingested
+from tfrecords.ingestion.ingest_table import Ingested
 
 
 def describe(ingested: Ingested) -> str:

@@ -6,7 +6,7 @@ from tests.tfrecords.ingestion import small_table
 from tests.tfrecords.ingestion.small_table import contents
 from tfrecords.errors import ConfigError, DataError, StorageError
 from tfrecords.ingestion import conversion
-from tfrecords.ingestion.ingestion import ingest
+from tfrecords.ingestion.ingest_table import ingest
 from tfrecords.ingestion.pipeline import Runner
 
 BAZEL_SIZE = "large"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from tfrecords.config.strict_model import validate
-from tfrecords.ingestion.ingestion import Ingested, ingest
+from tfrecords.ingestion.ingest_table import Ingested, ingest
 from tfrecords.ingestion.mapping import Mapping
 from tfrecords.ingestion.pipeline import Runner
 

@@ -14,7 +14,7 @@ from tests.tfrecords.ingestion.small_table import TASK, contents, read, run
 from tfrecords import shards as shard_files
 from tfrecords.errors import ConfigError, DataError, StorageError
 from tfrecords.ingestion import conversion, shard_assembly, table_files, table_reader
-from tfrecords.ingestion.ingestion import ingest
+from tfrecords.ingestion.ingest_table import ingest
 from tfrecords.ingestion.pipeline import Runner
 from tfrecords.schema import load_schema
 
