@@ -1,12 +1,13 @@
 """A configuration that trains on the records at once: small, general, to be tuned by hand."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from tfrecords.ingestion.counts import Counts, PartCounts
+from tfrecords.ingestion.counts import Counts, PartCounts, TaskCounts
 from tfrecords.ingestion.feature_list import feature_list
 from tfrecords.ingestion.job import Job
 from tfrecords.ingestion.mapping import TRAIN
@@ -72,7 +73,7 @@ def _training(job: Job, counts: Counts) -> dict[str, Any]:
 
 def _model(job: Job, counts: Counts) -> dict[str, Any]:
   block = {"aggregation_size": 64, "output_size": 64}
-  tower = {"mlp_config": {"layer_sizes": [32, 16, 1], "batch_norm": {"momentum": 0.1}}}
+  train = counts.parts[TRAIN].tasks
   has_binary = "binary" in job.layout.dense
   model: dict[str, Any] = {
     "featurization_config": {
@@ -91,12 +92,21 @@ def _model(job: Job, counts: Counts) -> dict[str, Any]:
         "mlp": {"layer_sizes": [64], "final_layer_activation": True},
       }
     },
-    "tasks": dict.fromkeys(job.layout.labels, tower),
+    "tasks": {task: _tower(train[task]) for task in job.layout.labels},
   }
   tables = _tables(job, counts)
   if tables:
     model["small_embeddings"] = {"tables": tables}
   return model
+
+
+def _tower(labels: TaskCounts) -> dict[str, Any]:
+  """Returns a tower that begins at the task's rate, which a rare task need not learn first."""
+  logit = math.log((labels.positives + 1) / (labels.negatives + 1))
+  return {
+    "mlp_config": {"layer_sizes": [32, 16, 1], "batch_norm": {"momentum": 0.1}},
+    "affine_map": {"scale": 1.0, "bias": round(logit, 3)},
+  }
 
 
 def _tables(job: Job, counts: Counts) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ _RARE = 0.05
 
 
 def kuairand_table(mapping: Mapping, n_rows: int, seed: int) -> pa.Table:
-  """Returns impressions of all days of the mapping's parts but the last, in order of time.
+  """Returns impressions of the days of training, choosing and validation, in order of time.
 
   Args:
     mapping: that of KuaiRand.

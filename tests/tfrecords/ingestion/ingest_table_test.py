@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 
 import pyarrow as pa
@@ -60,6 +61,7 @@ def test_shards_are_balanced_and_shuffled(ingested):
 def test_the_configuration_loads_and_finds_everything(ingested):
   config = load_config(ingested / "records" / "config.yaml")
   assert list(config.model.tasks) == [TASK, "is_big"]
+  assert config.model.tasks[TASK].affine_map.bias == round(math.log(51 / 26), 3)
   assert len(shard_files.shards_of(config.train_data)) == 8
   schema = load_schema(config.train_data.seg_dense_schema.schema_path)
   assert {name: (of.dtype, of.length) for name, of in schema.items()} == {
