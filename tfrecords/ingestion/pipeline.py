@@ -95,7 +95,8 @@ class Runner:
     storage.make_folder(os.path.dirname(job.error_path(0)))
     with _progress(stage, task, todo, n_tasks), _workers_find_the_sources():
       # Its warnings are about what users of Beam itself might want.
-      logging.getLogger("apache_beam").setLevel(logging.ERROR)
+      if self.is_local:
+        logging.getLogger("apache_beam").setLevel(logging.ERROR)
       with beam.Pipeline(
         options=PipelineOptions(self.arguments(len(todo), _size(job)))
       ) as pipeline:

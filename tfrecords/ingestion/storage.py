@@ -78,9 +78,19 @@ def write_json(path: str, content: Any) -> None:
 
 
 def read_json(path: str) -> Any:
-  """Reads a JSON file."""
-  with open_file(path) as file:
-    return json.loads(file.read())
+  """Reads a JSON file that an earlier step or run has written.
+
+  Raises:
+    StorageError: it is none any more.
+  """
+  try:
+    with open_file(path) as file:
+      return json.loads(file.read())
+  except (ValueError, *errors_at(path)) as error:
+    raise StorageError(
+      f"{path}: is not what was written there ({reason(error)}). Remove its folder and run the "
+      "command again"
+    ) from None
 
 
 def temporary_name(path: str) -> str:

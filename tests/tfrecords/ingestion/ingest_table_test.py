@@ -141,6 +141,14 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
   assert (tmp_path / "records" / "thesis.txt").read_text() == "dear"
 
 
+def test_a_summary_that_was_tampered_with(tmp_path):
+  path = small_table.write_parquet(tmp_path / "table.parquet")
+  run(tmp_path, path)
+  (tmp_path / "records" / "ingestion.json").write_text("{")
+  with pytest.raises(StorageError, match=r"ingestion.json: is not what was written"):
+    run(tmp_path, path)
+
+
 def test_where_a_file_is_no_folder_can_be(tmp_path):
   path = small_table.write_parquet(tmp_path / "table.parquet")
   (tmp_path / "records").write_text("dear")
