@@ -9,17 +9,27 @@ from tfrecords import paths
 
 
 def run(
-  command: str, *flags: str, cwd: Path, **environment: str
+  command: str, *flags: str, cwd: Path, **more_environment: str
 ) -> "subprocess.CompletedProcess[str]":
   """Runs `python -m COMMAND FLAGS` in `cwd`, which is also its HOME."""
-  inherited = {
-    name: value for name, value in os.environ.items() if not name.startswith("BUILD_WOR")
-  }
   return subprocess.run(
-    [sys.executable, "-m", command, *flags],
+    python_command(command, *flags),
     cwd=cwd,
-    env={**inherited, "PYTHONPATH": paths.package_root(), "HOME": str(cwd), **environment},
+    env={**environment(cwd), **more_environment},
     capture_output=True,
     text=True,
     check=False,
   )
+
+
+def python_command(command: str, *flags: str) -> list[str]:
+  """Returns `python -m COMMAND FLAGS`, for this Python."""
+  return [sys.executable, "-m", command, *flags]
+
+
+def environment(cwd: Path) -> dict[str, str]:
+  """Returns the environment of a command whose HOME is `cwd`."""
+  inherited = {
+    name: value for name, value in os.environ.items() if not name.startswith("BUILD_WOR")
+  }
+  return {**inherited, "PYTHONPATH": paths.package_root(), "HOME": str(cwd)}
