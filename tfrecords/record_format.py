@@ -8,6 +8,8 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord.
 import struct
 import zlib
 
+from crc32c import crc32c
+
 from tfrecords.errors import DataError
 
 HEADER_BYTES = 12
@@ -15,12 +17,13 @@ CHECKSUM_BYTES = 4
 # Enough compressed bytes to hold the first record's header, whatever the compressor's block size;
 # and small files as a whole.
 PREFIX_BYTES = 256 * 1024
+# As zlib takes it, by compression.
+WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}
+# Added to the rotated checksum.
+MASK_DELTA = 0xA282EAD8
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}
 _DECOMPRESSED_AT_ONCE = 1 << 20
-_CRC_32C_POLYNOMIAL = 0x82F63B78
-_MASK_DELTA = 0xA282EAD8
 
 
 def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
@@ -44,7 +47,7 @@ def compression_of(prefix: bytes, path: str, is_whole: bool = False) -> str:
     if is_whole and _ends_in_header(prefix):
       raise _cut_short(path, "TFRecord")
     return ""
-  for compression, window_bits in _WINDOW_BITS.items():
+  for compression, window_bits in WINDOW_BITS.items():
     start, is_complete = _decompress_start(prefix, window_bits)
     if is_record_header(start):
       if is_whole and not _is_complete(prefix, compression):
@@ -77,17 +80,9 @@ def is_record_header(header: bytes) -> bool:
 
 
 def masked_crc_32c(data: bytes) -> int:
-  """Returns the checksum TFRecord files use, a rotated CRC-32C (Castagnoli).
-
-  Bit by bit in Python: meant for the 8 bytes of a header, not for whole records.
-  """
-  crc = 0xFFFFFFFF
-  for byte in data:
-    crc ^= byte
-    for _ in range(8):
-      crc = (crc >> 1) ^ (_CRC_32C_POLYNOMIAL if crc & 1 else 0)
-  crc ^= 0xFFFFFFFF
-  return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+  """Returns the checksum TFRecord files use, a rotated CRC-32C (Castagnoli)."""
+  crc = crc32c(data)
+  return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def _ends_in_header(content: bytes) -> bool:
@@ -109,7 +104,7 @@ def _decompress_start(prefix: bytes, window_bits: int) -> tuple[bytes, bool]:
 
 def _is_complete(content: bytes, compression: str) -> bool:
   while content:
-    stream = zlib.decompressobj(_WINDOW_BITS[compression])
+    stream = zlib.decompressobj(WINDOW_BITS[compression])
     try:
       while not stream.eof:
         output = stream.decompress(content, _DECOMPRESSED_AT_ONCE)
