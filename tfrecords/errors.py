@@ -5,6 +5,9 @@ the way out. Commands print the message without a traceback; anything else is a 
 program, keeps its traceback and exits with 1.
 """
 
+# `//tfrecords:validate` has found nothing but what counts as a warning.
+WARNINGS_EXIT_CODE = 11
+
 
 class UserError(Exception):
   """Something outside the program is wrong, and the message says how to mend it."""
