@@ -132,7 +132,7 @@ class _Walk:
   def _search(self, start: int) -> Found:
     """Takes all up to the next good record, tried from `start` bytes from here on."""
     is_cut_short = is_record_header(self._bytes(0, HEADER_BYTES))
-    while start < self._max_search_bytes and self._may_waste > 0:
+    while start < self._max_search_bytes:
       self._has(start + _SEARCHED_AT_ONCE)
       window = self._bytes(start, _SEARCHED_AT_ONCE)
       for place in header_offsets(window).tolist():
@@ -143,7 +143,7 @@ class _Walk:
           return self._found(start + place, Status.LOST, "no record can be found in it")
         self._may_waste -= HEADER_BYTES + len(data)
         if self._may_waste <= 0:
-          break
+          return self._rest()
       if len(window) < _SEARCHED_AT_ONCE:
         if is_cut_short:
           return self._found(len(self._content), Status.CUT_SHORT, "cut short within its data")
