@@ -23,7 +23,7 @@ _PARTS = 256
 _KEPT_PAIRS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Pair:
   """A record that has the ids of an earlier one; files by number, records from 0."""
 
@@ -40,7 +40,7 @@ class Duplicates:
   Attributes:
     count: how many.
     by_file: file number -> how many in it.
-    pairs: some of them, the first of each part looked at.
+    pairs: the first of them, by file and record.
   """
 
   count: int = 0
@@ -111,6 +111,8 @@ class DuplicateFinder:
     return found
 
   def _spill(self) -> None:
+    if not self._pending:
+      return
     entries = np.sort(np.concatenate(self._pending), order="hash")
     ends = np.searchsorted(entries["hash"] >> np.uint64(56), np.arange(_PARTS), "right")
     try:
@@ -142,7 +144,9 @@ def _look_at(entries: np.ndarray, found: Duplicates) -> None:
   found.count += len(repeats)
   files, counts = np.unique(entries["file"][repeats], return_counts=True)
   found.by_file.update(dict(zip(files.tolist(), counts.tolist())))
-  for place in repeats[: _KEPT_PAIRS - len(found.pairs)]:
+  order = np.lexsort((entries["record"][repeats], entries["file"][repeats]))[:_KEPT_PAIRS]
+  for place in repeats[order]:
     _, file, record = entries[place].tolist()
     _, earlier_file, earlier_record = entries[place - 1].tolist()
     found.pairs.append(Pair(file, record, earlier_file, earlier_record))
+  found.pairs = sorted(found.pairs)[:_KEPT_PAIRS]

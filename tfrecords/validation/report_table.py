@@ -89,10 +89,10 @@ def _files(validation: Validation) -> str:
     [_count(report.n_duplicates) for report in shown],
     [worst.get(report.path, "ok") for report in shown],
   ]
-  headers = [f"file in {folder}", "records", *_FILE_COLUMNS, "missing", "duplicates", "is"]
+  headers = ["file", "records", *_FILE_COLUMNS, "missing", "duplicates", "is"]
   used = [place for place, column in enumerate(columns) if any(column)]
   rows = list(zip(*(columns[place] for place in used)))
-  table = _table(rows, [headers[place] for place in used])
+  table = f"in {folder}\n{_table(rows, [headers[place] for place in used])}"
   others = len(validation.reports) - len(shown)
   if not others:
     return table
