@@ -21,11 +21,11 @@ from tfrecords import paths
 from tfrecords.config.data import load_data_config
 from tfrecords.generator import generate
 
-BAZEL_DATA = ["//configs:all"]
+BAZEL_DATA = ["//configs:all", "validated_files.txt"]
 BAZEL_SIZE = "large"
 
 DEMO = f"{paths.package_root()}/configs/demo.yaml"
-EXPECTED = f"{paths.package_root()}/tests/tfrecords/validation/broken_files.txt"
+EXPECTED = f"{paths.package_root()}/tests/tfrecords/validated_files.txt"
 IDS = [
   {"feature_name": name, "dtype": "int64_list", "length": 1}
   for name in ("meta.user_id", "meta.tweet_id")

@@ -34,7 +34,7 @@ _DAMAGE = {
 _SUFFIXES = {".gz": "GZIP", ".gzip": "GZIP", ".zlib": "ZLIB", ".zz": "ZLIB"}
 _COMPRESSION_NAMES = {"": "plain", "GZIP": "gzip", "ZLIB": "zlib"}
 
-# Told how much of the file, in [0, 1], is read.
+# Told how much of the file, in [0, 1], is read; 0 when that is not known. May raise to end reading.
 Progress = Callable[[float], None]
 
 
@@ -109,14 +109,15 @@ class FileChecker:
         reading.add(batch, self._decoder.decode(batch.serialized))
         progress(batch.share_read)
     except DamagedError as error:
-      self._read_again(reading, str(error))
+      self._read_again(reading, str(error), progress)
     reading.check_as_a_whole()
 
-  def _read_again(self, reading: "_Reading", why: str) -> None:
+  def _read_again(self, reading: "_Reading", why: str, progress: Progress) -> None:
     """Reads from the beginning, around the damage."""
     reading.start_again(self._new_values())
     report = reading.report
     for found in read_carefully(report.path, report.compression):
+      progress(0.0)
       if isinstance(found, Batch):
         reading.add(found, self._decoder.decode(found.serialized))
       else:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -123,7 +123,7 @@ def _edges(subject: Subject, baseline: Baseline) -> dict[str, np.ndarray]:
 def _checked(checker: FileChecker, subject: Subject) -> Iterator[CheckedFile]:
   """Yields what is found in each file, in order, and shows how far it has come."""
   sizes = [_size(path) for path in subject.files]
-  lock = threading.Lock()
+  lock, stopped = threading.Lock(), threading.Event()
   with progress_bar(sum(sizes), f"validating {subject.key}", "B") as bar:
 
     def check(number: int) -> CheckedFile:
@@ -131,19 +131,27 @@ def _checked(checker: FileChecker, subject: Subject) -> Iterator[CheckedFile]:
 
       def show(share: float) -> None:
         nonlocal shown
+        if stopped.is_set():
+          raise CancelledError
         with lock:
-          bar.update(int(share * sizes[number]) - shown)
-          shown = int(share * sizes[number])
+          now = max(int(share * sizes[number]), shown)
+          bar.update(now - shown)
+          shown = now
 
       checked = checker.check(number, subject.files[number], show)
       show(1.0)
       return checked
 
-    yield from _in_order(check, len(sizes))
+    yield from _in_order(check, len(sizes), stopped)
 
 
-def _in_order(check: Callable[[int], CheckedFile], n_files: int) -> Iterator[CheckedFile]:
-  """Runs a function for each number, some at a time; what waits to be taken is bounded, too."""
+def _in_order(
+  check: Callable[[int], CheckedFile], n_files: int, stopped: threading.Event
+) -> Iterator[CheckedFile]:
+  """Runs a function for each number, some at a time; what waits to be taken is bounded, too.
+
+  When it ends early, such as by Ctrl-C, an event tells those under way.
+  """
   pending: deque = deque()
   with ThreadPoolExecutor(_FILES_AT_A_TIME) as threads:
     try:
@@ -154,6 +162,7 @@ def _in_order(check: Callable[[int], CheckedFile], n_files: int) -> Iterator[Che
       while pending:
         yield pending.popleft().result()
     finally:
+      stopped.set()
       threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -6,6 +6,8 @@ import pathlib
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.tfrecords.record_files import data_config, record, write_schema
 from tests.tfrecords.validation.validated import kinds, validated, write_records
@@ -191,3 +193,33 @@ def test_a_baseline_of_another_schema(base, tmp_path):
   )
   with pytest.raises(DataError, match="none of its features is in the schema: found x; the schema"):
     validated(tmp_path, None, read_baseline(renamed))
+
+
+json_values = st.recursive(
+  st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+  lambda inner: st.one_of(
+    st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)
+  ),
+  max_leaves=5,
+)
+
+
+@given(data=st.data(), value=json_values)
+@settings(
+  max_examples=150,
+  deadline=None,
+  derandomize=True,
+  suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_baseline_changed_anywhere_is_read_or_refused(base, tmp_path, data, value):
+  content = json.loads(pathlib.Path(base[1]).read_text())
+  node, key = {"": content}, ""
+  while data.draw(st.booleans()) and node[key] and isinstance(node[key], (dict, list)):
+    node = node[key]
+    key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+  node[key] = value
+  (tmp_path / "changed.json").write_text(json.dumps(content if key else value))
+  try:
+    read_baseline(str(tmp_path / "changed.json"))
+  except DataError as error:
+    assert "changed.json" in str(error)
