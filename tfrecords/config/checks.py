@@ -1,6 +1,6 @@
 """`checks` of a data section: what `//tfrecords:validate` takes for an error or a warning."""
 
-from typing import Literal, Optional, get_args
+from typing import Annotated, Literal, Optional, get_args
 
 import pydantic
 
@@ -41,7 +41,7 @@ _WARNINGS = frozenset(
   }
 )
 
-Share = pydantic.confloat(ge=0.0, le=1.0)
+Share = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
 
 
 class LabelRate(StrictModel):

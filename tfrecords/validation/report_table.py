@@ -69,14 +69,7 @@ def describe_section(validation: Validation) -> str:
 
 def _files(validation: Validation) -> str:
   """Returns a row a file, those with errors first, with the columns in which there is anything."""
-  worst: dict[str, str] = {}
-  for finding in reversed(validation.findings):  # Errors come first in it, and so last here.
-    if finding.path:
-      worst[finding.path] = finding.severity
-  for finding in validation.findings:
-    if finding.kind == "duplicate_ids":
-      repeating = [report.path for report in validation.reports if report.n_duplicates]
-      worst = {**dict.fromkeys(repeating, finding.severity), **worst}
+  worst = _verdicts(validation)
   ranks = {"error": 0, "warning": 1}
   shown = sorted(validation.reports, key=lambda report: ranks.get(worst.get(report.path), 2))
   shown = shown[:_SHOWN_FILES]
@@ -99,6 +92,16 @@ def _files(validation: Validation) -> str:
   with_findings = sum(report.path in worst for report in validation.reports)
   with_findings -= sum(report.path in worst for report in shown)
   return f"{table}\nand {others:,} other file(s), {with_findings:,} of them with findings"
+
+
+def _verdicts(validation: Validation) -> dict[str, str]:
+  """Returns the worst severity of the files that have findings, by path."""
+  repeating = [report.path for report in validation.reports if report.n_duplicates]
+  worst: dict[str, str] = {}
+  for finding in reversed(validation.findings):  # Errors come first in it, and so last here.
+    others = repeating if finding.kind == "duplicate_ids" else []
+    worst.update(dict.fromkeys([finding.path] if finding.path else others, finding.severity))
+  return worst
 
 
 def _count(number: int) -> str:
