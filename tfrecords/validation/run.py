@@ -127,9 +127,9 @@ def _subjects(
     try:
       subject = subject_of_section(config, key, options.files)
     except DataError as error:
-      if len(sections) == 1:
-        raise
       unusable[key] = str(error)
+      if len(unusable) == len(sections):
+        raise
       continue
     twin = next((other for other in subjects if replace(subject, key=other.key) == other), None)
     if twin is not None:

@@ -46,8 +46,9 @@ def test_a_section_without_files_is_an_error_beside_others(folder, tmp_path):
   assert "1 error(s), 0 warning(s): exit code 3" in describe(result, "")
   with open(report, encoding="utf-8") as file:
     assert json.load(file)["unusable"].keys() == {"validation_data.a"}
-  with pytest.raises(DataError, match="no file matches"):
-    validate_records({"validation_data.a": lacking}, Options())
+  for sections in ({"train_data": lacking}, {"train_data": lacking, "validation_data.a": lacking}):
+    with pytest.raises(DataError, match="no file matches"):
+      validate_records(sections, Options())
 
 
 def test_files_folders_and_globs_by_a_section_s_rules(folder, tmp_path):
