@@ -49,17 +49,30 @@ class ColumnStatistics:
     self.maximum = np.maximum(self.maximum, highest.max(axis=0))
     self._merge(signed_log1p(values))
 
+  def merge(self, other: "ColumnStatistics") -> None:
+    """Takes in what another one of the same length has seen."""
+    if not other.count:
+      return
+    self._zeros += other._zeros
+    self._non_finite += other._non_finite
+    self.minimum = np.minimum(self.minimum, other.minimum)
+    self.maximum = np.maximum(self.maximum, other.maximum)
+    self._combine(other.count, other.mean, other._squares)
+
   def _merge(self, logs: np.ndarray) -> None:
     # Measured from the first row, equal values have the mean they have, whatever the sum rounds to.
     shifted = logs - logs[0]
     shifted_mean = shifted.mean(axis=0)
     shifted -= shifted_mean
-    count = self.count + len(logs)
-    difference = logs[0] + shifted_mean - (self.mean if self.count else 0.0)
-    self.mean += difference * (len(logs) / count)
-    self._squares += np.einsum("ij,ij->j", shifted, shifted)
-    self._squares += np.square(difference) * (self.count * len(logs) / count)
-    self.count = count
+    squares = np.einsum("ij,ij->j", shifted, shifted)
+    self._combine(len(logs), logs[0] + shifted_mean, squares)
+
+  def _combine(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
+    total = self.count + count
+    difference = mean - (self.mean if self.count else 0.0)
+    self.mean = self.mean + difference * (count / total)
+    self._squares = self._squares + squares + np.square(difference) * (self.count * count / total)
+    self.count = total
 
   @property
   def deviation(self) -> np.ndarray:

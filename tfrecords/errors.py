@@ -9,6 +9,8 @@ import re
 
 # The place in a graph, which says nothing to people.
 _OPERATION = re.compile(r"\{\{function_node [^}]*\}\}\s*")
+# `//tfrecords:validate` has found nothing but what counts as a warning.
+WARNINGS_EXIT_CODE = 11
 
 
 class UserError(Exception):

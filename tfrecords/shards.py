@@ -45,9 +45,23 @@ def shards_of(
     DataError: there are no files, too many folders of a range are missing or empty, or a file is
       no TFRecord file.
   """
+  return inspect_shards(files_of(config, key), skipped)
+
+
+def files_of(config: DataConfig, key: str = "train_data") -> list[str]:
+  """Lists the files a data section reads, sorted by name, without opening any.
+
+  Args:
+    config: the section; it says where the files lie, and how many of them to keep.
+    key: the section's path in the configuration, for the messages.
+
+  Raises:
+    ConfigError: a path needs an environment variable that is not set.
+    DataError: there are no files, or too many folders of a range are missing or empty.
+  """
   key, keep = f"{key}.{config.inputs_key}", config.num_files_to_keep or 0
   if config.inputs is not None:
-    return find_shards(config.inputs, key, keep, skipped)
+    return find_files(config.inputs, key, keep)
   hourly, daily = config.explicit_datetime_inputs, config.explicit_date_inputs
   if hourly is not None:
     root = paths.resolve(hourly.data_root, f"{key}.data_root")
@@ -75,7 +89,7 @@ def shards_of(
       f"Give other folders with --set {key}.data_root=PATH"
     )
   every = sorted(path for found in files for path in found)
-  return inspect_shards(every[:keep] if keep else every, skipped)
+  return every[:keep] if keep else every
 
 
 def find_shards(
@@ -93,6 +107,20 @@ def find_shards(
     ConfigError: a glob of http:// files, which cannot be listed.
     DataError: nothing matches, or a file is empty or no TFRecord file.
   """
+  return inspect_shards(find_files(pattern, key, num_files_to_keep), skipped)
+
+
+def find_files(pattern: str, key: str, num_files_to_keep: int = 0) -> list[str]:
+  """Lists the files a glob matches, sorted by name, without opening any.
+
+  Args:
+    pattern: a glob on any file system TensorFlow knows.
+    key: the configuration key of the pattern, for the messages.
+    num_files_to_keep: take only the first files; 0 takes all.
+
+  Raises:
+    DataError: nothing matches, or only folders do.
+  """
   resolved = paths.resolve(pattern, key)
   files, folders = _matches(resolved, key)
   if not files and folders:
@@ -105,9 +133,7 @@ def find_shards(
       f"{key}: no file matches {resolved!r}{remote_storage.hint(resolved)}. Give other files with "
       f"--set {key}=GLOB, or write random ones there with //tfrecords:generate"
     )
-  if num_files_to_keep:
-    files = files[:num_files_to_keep]
-  return inspect_shards(files, skipped)
+  return files[:num_files_to_keep] if num_files_to_keep else files
 
 
 def _matches(pattern: str, key: str) -> tuple[list[str], list[str]]:

@@ -8,7 +8,8 @@ the record:
                          "max": [...], "share_of_zeros": [...], "share_of_non_finite": [...]}}}
 
 `mean` and `std` are of the transformed values, with 0 for what is not finite; `min` and `max` of
-the raw finite ones (null where there is none). The model needs `mean` and `std` alone.
+the raw finite ones (null where there is none). The model needs `mean` and `std` alone. What
+`//tfrecords:validate --save_statistics` writes has more, see `tfrecords.validation.baseline`.
 
 In the format "rows" each line is an object, as warehouses export tables; lines come in any order,
 and `index` may be a string of digits:
@@ -21,7 +22,8 @@ import math
 import os
 import uuid
 from collections.abc import Mapping
-from typing import Literal, Optional
+from types import MappingProxyType
+from typing import Any, Literal, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -35,9 +37,16 @@ FORMATS = ("json", "rows")
 TRANSFORM = "sign(x) log(1 + |x|)"
 ROW_KEYS = ("feature", "index", "mean", "std")
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 def write_statistics(
-  path: str, statistics: Mapping[str, ColumnStatistics], file_format: Format = "json"
+  path: str,
+  statistics: Mapping[str, ColumnStatistics],
+  file_format: Format = "json",
+  more: Mapping[str, Any] = _NOTHING,
+  more_of_features: Mapping[str, Mapping[str, Any]] = _NOTHING,
+  flag: str = "--output_path",
 ) -> None:
   """Writes a statistics file whole or not at all; the same statistics give the same bytes.
 
@@ -45,11 +54,17 @@ def write_statistics(
     path: absolute, local or remote; its folder exists.
     statistics: by the feature's name in the record.
     file_format: "json" or "rows", see above.
+    more: further members of the document, of the format "json".
+    more_of_features: further members of a feature's object, by the feature's name.
+    flag: the flag the path comes from, for the message.
 
   Raises:
     StorageError: the file cannot be written.
   """
-  text = _rows_of(statistics) if file_format == "rows" else _document_of(statistics)
+  if file_format == "rows":
+    text = _rows_of(statistics)
+  else:
+    text = _document_of(statistics, more, more_of_features)
   folder, name = os.path.split(path)
   temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.partial")
   try:
@@ -60,18 +75,27 @@ def write_statistics(
     if tf.io.gfile.exists(temporary):
       tf.io.gfile.remove(temporary)
     raise StorageError(
-      f"{path}: cannot be written: {reason(error)}. Write elsewhere with --output_path=PATH"
+      f"{path}: cannot be written: {reason(error)}. Write elsewhere with {flag}=PATH"
     ) from None
 
 
-def _document_of(statistics: Mapping[str, ColumnStatistics]) -> str:
+def _document_of(
+  statistics: Mapping[str, ColumnStatistics],
+  more: Mapping[str, Any],
+  more_of_features: Mapping[str, Mapping[str, Any]],
+) -> str:
   features = ",\n".join(
-    f"{json.dumps(name)}: {{\n{_members_of(columns)}\n}}" for name, columns in statistics.items()
+    f"{json.dumps(name)}: {{\n{_members_of(columns, more_of_features.get(name, _NOTHING))}\n}}"
+    for name, columns in statistics.items()
   )
-  return f'{{"transform": {json.dumps(TRANSFORM)},\n"features": {{\n{features}\n}}}}\n'
+  first = "".join(
+    f"{json.dumps(key)}: {json.dumps(value)},\n"
+    for key, value in {"transform": TRANSFORM, **more}.items()
+  )
+  return f'{{{first}"features": {{\n{features}\n}}}}\n'
 
 
-def _members_of(columns: ColumnStatistics) -> str:
+def _members_of(columns: ColumnStatistics, more: Mapping[str, Any]) -> str:
   members = {
     "length": len(columns.mean),
     "count": columns.count,
@@ -81,6 +105,7 @@ def _members_of(columns: ColumnStatistics) -> str:
     "max": _finite_or_null(columns.maximum),
     "share_of_zeros": columns.share_of_zeros.tolist(),
     "share_of_non_finite": columns.share_of_non_finite.tolist(),
+    **more,
   }
   return ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in members.items())
 

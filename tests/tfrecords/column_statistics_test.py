@@ -26,7 +26,16 @@ def of(*batches):
   cuts=st.lists(st.integers(0, 30), max_size=5),
 )
 def test_equal_those_of_all_values_at_once_however_they_are_cut(values, cuts):
-  found = of(*np.split(values, sorted(min(cut, len(values)) for cut in cuts)))
+  parts = np.split(values, sorted(min(cut, len(values)) for cut in cuts))
+  found = of(*parts)
+  merged = ColumnStatistics(3)
+  for part in parts:
+    merged.merge(of(part))
+  np.testing.assert_allclose(merged.mean, found.mean, rtol=1e-12, atol=1e-12)
+  np.testing.assert_allclose(merged.deviation, found.deviation, rtol=1e-9, atol=1e-12)
+  np.testing.assert_array_equal(merged.minimum, found.minimum)
+  np.testing.assert_array_equal(merged.share_of_zeros, found.share_of_zeros)
+  np.testing.assert_array_equal(merged.share_of_non_finite, found.share_of_non_finite)
   logs = twin(replace_non_finite(values))
   finite = np.ma.masked_invalid(values.astype(np.float64))
   assert found.count == len(values)

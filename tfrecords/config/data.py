@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from tfrecords import dated_folders
 from tfrecords.config import yaml_file
+from tfrecords.config.checks import DataChecks
 from tfrecords.config.sampler import SamplerConfig
 from tfrecords.config.sizes import BatchCount, BatchSize, BufferSize, Parallelism
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
@@ -15,6 +16,7 @@ from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 Dtype = Literal["bfloat16", "float16", "float32", "float64", "int32", "int64", "bool", "uint8"]
 
 DISPATCHER_PREFIX = "grpc://"
+_PARTITIONS = "validation_data"
 
 # Ten years of hours: each is a folder to list.
 _MOST_FOLDERS = 100_000
@@ -230,6 +232,8 @@ class DataConfig(StrictModel):
     sampling_correction: how sampling is made good, exactly once: `weights` (weighted loss) or
       `calibration` (plain loss, recalibrated probabilities).
     missing_labels: what a record without a label means: `error`, or `zero` for a negative.
+    checks: what `//tfrecords:validate` takes for an error or a warning; training does not look
+      at it.
   """
 
   exactly_one_of = (("inputs", "explicit_datetime_inputs", "explicit_date_inputs"),)
@@ -256,6 +260,7 @@ class DataConfig(StrictModel):
   sampler: Optional[SamplerConfig] = None
   sampling_correction: Literal["weights", "calibration"] = "weights"
   missing_labels: Literal["error", "zero"] = "error"
+  checks: DataChecks = pydantic.Field(default_factory=DataChecks)
 
   DEFAULT_INTERLEAVE_FILES: ClassVar[int] = 8
 
@@ -284,6 +289,11 @@ class DataConfig(StrictModel):
         raise inconsistent(
           f"evaluation_tasks: {task!r} is not among this section's tasks: {', '.join(self.tasks)}"
         )
+    for task in self.checks.label_rates:
+      if task not in self.tasks:
+        raise inconsistent(
+          f"checks.label_rates: {task!r} is not among this section's tasks: {', '.join(self.tasks)}"
+        )
     return self
 
 
@@ -305,3 +315,32 @@ def load_data_config(path: str, overrides: tuple[str, ...] = (), partition: str 
   partitions = yaml_file.section(content, "validation_data", origin)
   found = yaml_file.section(partitions, partition, f"{origin}: validation_data")
   return validate(DataConfig, found, f"{origin}: validation_data.{partition}")
+
+
+def load_data_sections(
+  path: str, overrides: tuple[str, ...] = (), key: Optional[str] = None
+) -> dict[str, DataConfig]:
+  """Reads all sections of a configuration file that are about records.
+
+  Args:
+    path: the YAML file.
+    overrides: "dotted.key=yaml value" strings.
+    key: only this section: `train_data`, `validation_data.PARTITION` or PARTITION.
+
+  Returns:
+    The sections by their paths, `train_data` first.
+
+  Raises:
+    ConfigError: the file or a section cannot be used, or there is no such section.
+  """
+  if key is not None:
+    partition = "" if key == "train_data" else key.removeprefix(f"{_PARTITIONS}.")
+    key = f"{_PARTITIONS}.{partition}" if partition else "train_data"
+    return {key: load_data_config(path, overrides, partition)}
+  content, _ = yaml_file.read_with_origin(path, overrides)
+  found = content.get(_PARTITIONS)
+  names = [name for name, section in found.items() if section] if isinstance(found, dict) else []
+  sections = {"train_data": load_data_config(path, overrides)}
+  for name in names:
+    sections[f"{_PARTITIONS}.{name}"] = load_data_config(path, overrides, str(name))
+  return sections
