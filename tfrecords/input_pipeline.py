@@ -199,12 +199,14 @@ class InputPipeline(BatchPlan):
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
-    records = self._records.shuffled() if training else self._records.in_order()
-    if training and config.repeat_files:
+    if training:
+      records = self._records.shuffled()
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
-      records = records.repeat()
-    batches = records.batch(self._batch_size, drop_remainder=training)
+      records = records.repeat() if config.repeat_files else records
+      batches = records.batch(self._batch_size, drop_remainder=True)
+    else:
+      batches = self._records.batches_in_order(self._batch_size)
     parsed = batches.map(
       self._make_parse(),
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,

@@ -37,6 +37,10 @@ class FileSource:
     """Returns every record, file after file."""
     return _interleaved(numbered_files(self._files), self._read, side_by_side=1)
 
+  def batches_in_order(self, size: int) -> tf.data.Dataset:
+    """Returns batches in that order, the last one as large as it may be."""
+    return self.in_order().batch(size)
+
   def shuffled(self) -> tf.data.Dataset:
     """Returns every record once, in another order each time the dataset is read."""
     config = self._config

@@ -79,7 +79,8 @@ class Sampler:
     """Tells which records to keep.
 
     Args:
-      file_names, positions: see `is_drawn`.
+      file_names: see `is_drawn`.
+      positions: see `is_drawn`.
       labels: int64 [n, 1] by task, those of `self.labels` among them.
 
     Returns:

@@ -28,8 +28,8 @@ class PackedFiles:
     first_sources: of each file, what to add to its numbers of sources.
 
   Raises:
-    DataError: a folder has no usable `packed.json`, one was packed otherwise than another, or a file is
-      not what its folder's says.
+    DataError: a folder has no usable `packed.json`, one was packed otherwise than another, or a
+      file is not what its folder's says.
   """
 
   def __init__(self, shards: Sequence[Shard], key: str):

@@ -1,13 +1,17 @@
-"""The bytes of a packed record: a block of examples, its columns cut into planes of bytes.
+"""The bytes of a packed record: a block of examples, array by array.
 
 A record is a tf.train.Example with the number of its examples, `rows` (int64), and a bytes_list for
-each array [rows, width]. An array is transposed, so that a column's values follow one another, and
-cut into planes: plane k holds byte k (0 is the least significant) of all of its values. bfloat16
-holds the upper two bytes of a float32. Zero bytes at the end of a plane are left out; then some planes
-are zlib streams. Bytes of the same significance in the same column are alike, so that run lengths and
-Huffman codes find what there is to find, and undoing them is cheap.
+each array [rows, width]. Bytes are little-endian. There are two layouts:
+
+* rows: one string, the values row by row.
+* planes: the array is transposed, so that a column's values follow one another, and cut into
+  planes: plane k holds byte k (0 is the least significant) of all of its values. Zero bytes at the
+  end of a plane are left out; then some planes are zlib streams. Bytes of the same significance in
+  the same column are alike, so that run lengths and Huffman codes find what there is to find.
 """
 
+import functools
+import itertools
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +22,13 @@ import tensorflow as tf
 
 ROWS = "rows"
 Dtype = Literal["float32", "bfloat16", "int64"]
-PLANES = {"float32": 4, "bfloat16": 2, "int64": 8}
+Layout = Literal["rows", "planes"]
+DTYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16, "int64": tf.int64}
+PLANES = {name: dtype.size for name, dtype in DTYPES.items()}
 
 _LEVEL = 6
+# Of the same size, for products and sums that put planes together.
+_INTEGERS = {"float32": tf.int32, "bfloat16": tf.uint16, "int64": tf.int64}
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,14 @@ class Array:
     name: its key in the record.
     width: its columns.
     dtype: how values are stored: "float32", "bfloat16" or "int64".
+    layout: "rows" or "planes".
     zlib_planes: which planes are zlib streams.
   """
 
   name: str
   width: int
   dtype: Dtype
+  layout: Layout
   zlib_planes: tuple[int, ...] = ()
 
 
@@ -50,8 +60,9 @@ def encode(values: Mapping[str, np.ndarray], arrays: Sequence[Array]) -> bytes:
   rows = len(values[arrays[0].name])
   features = {ROWS: tf.train.Feature(int64_list=tf.train.Int64List(value=[rows]))}
   for array in arrays:
-    planes = _planes_of(values[array.name], array)
-    features[array.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=planes))
+    make = _planes_of if array.layout == "planes" else _rows_of
+    strings = make(values[array.name], array)
+    features[array.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=strings))
   example = tf.train.Example(features=tf.train.Features(feature=features))
   return example.SerializeToString(deterministic=True)
 
@@ -68,47 +79,38 @@ def decode(
     name: the record's name for error messages, a scalar string.
 
   Returns:
-    float32 [rows, width], all float arrays side by side, as "float32", and likewise "int64"; in the
-    order of `arrays`. What is not among them is left out.
+    By dtype, such as "float32": [rows, width] of all arrays of that dtype, side by side in the
+    order of `arrays`. Dtypes of which there is none are left out.
 
   Raises:
     tf.errors.InvalidArgumentError: when run, for a record that is no such block.
   """
   specification: dict[str, tf.io.FixedLenFeature] = {ROWS: tf.io.FixedLenFeature([], tf.int64)}
   for array in arrays:
-    specification[array.name] = tf.io.FixedLenFeature([PLANES[array.dtype]], tf.string)
+    n_strings = PLANES[array.dtype] if array.layout == "planes" else 1
+    specification[array.name] = tf.io.FixedLenFeature([n_strings], tf.string)
   parsed = tf.io.parse_single_example(record, specification, example_names=name)
-  rows = tf.cast(parsed[ROWS], tf.int32)
   with tf.control_dependencies([_check(parsed[ROWS], max_rows, name)]):
-    rows = tf.identity(rows)
-  bits = [_float_bits(parsed, arrays, dtype, rows) for dtype in ("float32", "bfloat16")]
-  floats = [each for each in bits if each is not None]
+    rows = tf.cast(parsed[ROWS], tf.int32)
   decoded = {}
-  if floats:
-    joined = floats[0] if len(floats) == 1 else tf.concat(floats, axis=0)
-    decoded["float32"] = tf.transpose(tf.bitcast(joined, tf.float32))
-  integers = [array for array in arrays if array.dtype == "int64"]
-  if integers:
-    decoded["int64"] = tf.transpose(_combined(parsed, integers, rows, tf.int64, 0))
-  widths = {"float32": len_of(arrays, ("float32", "bfloat16")), "int64": len_of(arrays, ("int64",))}
-  return {kind: tf.ensure_shape(tensor, [None, widths[kind]]) for kind, tensor in decoded.items()}
-
-
-def len_of(arrays: Sequence[Array], dtypes: Sequence[str]) -> int:
-  """Returns how many columns the arrays of some dtypes have together."""
-  return sum(array.width for array in arrays if array.dtype in dtypes)
+  for dtype in DTYPES:
+    chosen = [array for array in arrays if array.dtype == dtype]
+    if chosen:
+      decoded[dtype] = _decode_dtype(parsed, chosen, rows)
+  return decoded
 
 
 def columns(arrays: Sequence[Array]) -> dict[str, tuple[str, int, int]]:
-  """Returns where `decode` puts each array: its tensor, its first column and the one behind it."""
-  found, ends = {}, {"float32": 0, "int64": 0}
-  for dtypes in (("float32",), ("bfloat16",), ("int64",)):
-    kind = "int64" if dtypes == ("int64",) else "float32"
-    for array in arrays:
-      if array.dtype in dtypes:
-        found[array.name] = (kind, ends[kind], ends[kind] + array.width)
-        ends[kind] += array.width
+  """Returns where `decode` puts each array: its dtype, its first column and the one behind it."""
+  found, ends = {}, dict.fromkeys(DTYPES, 0)
+  for array in arrays:
+    found[array.name] = (array.dtype, ends[array.dtype], ends[array.dtype] + array.width)
+    ends[array.dtype] += array.width
   return found
+
+
+def _rows_of(values: np.ndarray, array: Array) -> list[bytes]:
+  return [values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()]
 
 
 def _planes_of(values: np.ndarray, array: Array) -> list[bytes]:
@@ -133,37 +135,41 @@ def _check(rows: tf.Tensor, max_rows: int, name: tf.Tensor) -> tf.Operation:
   return tf.debugging.Assert(is_usable, ["not a number of examples:", rows, name])
 
 
-def _float_bits(parsed, arrays, dtype, rows):  # noqa: ANN001, ANN202 - see decode.
-  """Returns int32 [columns, rows], the bits of float32, or None if there is no such array."""
-  chosen = [array for array in arrays if array.dtype == dtype]
-  return _combined(parsed, chosen, rows, tf.int32, 4 - PLANES[dtype]) if chosen else None
-
-
-def _combined(
-  parsed: Mapping[str, tf.Tensor],
-  arrays: Sequence[Array],
-  rows: tf.Tensor,
-  dtype: tf.DType,
-  first_byte: int,
+def _decode_dtype(
+  parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
 ) -> tf.Tensor:
-  """Returns integers [columns, rows] of the planes of arrays of one dtype.
+  """Returns [rows, width] of all arrays, which are of one dtype."""
+  # Runs of arrays of one layout; the order stays.
+  parts: list[tf.Tensor] = []
+  for layout, run in itertools.groupby(arrays, lambda array: array.layout):
+    if layout == "planes":
+      parts.append(_from_planes(parsed, list(run), rows))
+    else:
+      parts += [_from_rows(parsed[array.name][0], array, rows) for array in run]
+  return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
-  Args:
-    parsed: planes by the array's name.
-    arrays: of one dtype.
-    rows: how many examples.
-    dtype: tf.int32 or tf.int64.
-    first_byte: which byte of the result plane 0 is; those below are 0.
-  """
+
+def _from_rows(content: tf.Tensor, array: Array, rows: tf.Tensor) -> tf.Tensor:
+  values = tf.io.decode_raw(content, DTYPES[array.dtype])
+  return tf.reshape(values, tf.stack([rows, array.width]))
+
+
+def _from_planes(
+  parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
+) -> tf.Tensor:
+  dtype = arrays[0].dtype
+  integer = _INTEGERS[dtype]
   width = sum(array.width for array in arrays)
   terms = []
-  for plane in range(PLANES[arrays[0].dtype]):
+  for plane in range(PLANES[dtype]):
     parts = [_plane(parsed[array.name][plane], array, plane, rows) for array in arrays]
     joined = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
     # Products and sums wrap around, which makes them shifts and ors, only several times as fast.
-    factor = np.array(1 << 8 * (first_byte + plane), np.uint64).astype(dtype.as_numpy_dtype)
-    terms.append(tf.cast(joined, dtype) * factor)
-  return tf.reshape(tf.add_n(terms), tf.stack([width, rows]))
+    factor = np.array(1 << 8 * plane, np.uint64).astype(integer.as_numpy_dtype)
+    terms.append(tf.cast(joined, integer) * factor)
+  total = functools.reduce(tf.add, terms)
+  by_column = tf.reshape(total, tf.stack([width, rows]))
+  return tf.ensure_shape(tf.transpose(tf.bitcast(by_column, DTYPES[dtype])), [None, width])
 
 
 def _plane(content: tf.Tensor, array: Array, plane: int, rows: tf.Tensor) -> tf.Tensor:

@@ -30,6 +30,7 @@ class PackedArray(StrictModel):
     name: its key in the record.
     width: columns.
     dtype: how values are stored.
+    layout: rows or planes.
     zlib_planes: which planes are zlib streams.
     recipe: what was made of the records to get it, see `tfrecords.packed.recipes`; compared with
       what a configuration asks for.
@@ -38,22 +39,23 @@ class PackedArray(StrictModel):
   name: str
   width: pydantic.PositiveInt
   dtype: Literal["float32", "bfloat16", "int64"]
+  layout: Literal["rows", "planes"]
   zlib_planes: list[pydantic.NonNegativeInt] = []
   recipe: dict[str, Value] = {}
 
   @pydantic.model_validator(mode="after")
   def _check_planes(self) -> "PackedArray":
-    allowed = PLANES[self.dtype]
-    if len(set(self.zlib_planes)) < len(self.zlib_planes) or max(self.zlib_planes, default=0) >= (
-      allowed
-    ):
-      raise inconsistent(f"zlib_planes: found {self.zlib_planes}, allowed: some of the {allowed}")
+    planes = PLANES[self.dtype] if self.layout == "planes" else 0
+    if not set(self.zlib_planes) <= set(range(planes)):
+      raise inconsistent(
+        f"zlib_planes: found {self.zlib_planes}, allowed: some of the {planes} there are"
+      )
     return self
 
   @property
   def array(self) -> Array:
     """What the layout has to know of it."""
-    return Array(self.name, self.width, self.dtype, tuple(self.zlib_planes))
+    return Array(self.name, self.width, self.dtype, self.layout, tuple(self.zlib_planes))
 
 
 class PackedShard(StrictModel):

@@ -25,8 +25,8 @@ class Interrupted(Exception):
 class PackedOutput:
   """A folder that fills up shard by shard; a context manager.
 
-  Until the manifest is there, `.packing.json` says what is being packed and which shards are finished; a
-  later run that packs the same goes on from there.
+  Until the manifest is there, `.packing.json` says what is being packed and which shards are
+  finished; a later run that packs the same goes on from there.
 
   Args:
     folder: an absolute path.
@@ -173,6 +173,6 @@ class _ShardFile:
 
   def _error(self, error: tf.errors.OpError) -> StorageError:
     return StorageError(
-      f"{self._path}: cannot be written: {reason(error)}. Choose a folder you may write to, on a disk "
-      "with room left; the same command then goes on where it stopped"
+      f"{self._path}: cannot be written: {reason(error)}. Choose a folder you may write to, on a "
+      "disk with room left; the same command then goes on where it stopped"
     )

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Optional
 
-import numpy as np
 import tensorflow as tf
 
-from tfrecords import diagnosis, parsing, paths, preprocessing, schema, shards
+from tfrecords import diagnosis, parsing, paths, preprocessing, shards
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.input_pipeline import BatchPlan
@@ -33,7 +32,6 @@ from tfrecords.packed.progress import PackingProgress
 from tfrecords.record_check import RecordCheck
 from tfrecords.record_source import RecordSource
 from tfrecords.recorded_probabilities import probability_features
-from tfrecords.sampler import Sampler
 from tfrecords.schema import VARIABLE_LENGTH
 from tfrecords.shards import Shard
 from tfrecords.skipped_data import SkippedData
@@ -55,8 +53,8 @@ class Options:
     num_shards: files to write, at most as many as are read; one a file read when None, which keeps
       the order of training.
     feature_dtype: how float features are stored.
-    compression: "none"; "fast": the highest byte of each value, which is half of what there is to
-      gain; "small": all bytes.
+    compression: "none"; "fast": of each float's highest byte, where most is to be gained, and of
+      integers; "small": of all bytes.
     features: what to pack, names inside the model after preprocessing; all when None.
     probability_prefix: also packs the recorded probabilities of this prefix, one a task.
     examples_per_record: the block size.
@@ -64,7 +62,7 @@ class Options:
 
   num_shards: Optional[int] = None
   feature_dtype: FeatureDtype = "float32"
-  compression: Compression = "fast"
+  compression: Compression = "none"
   features: Optional[Sequence[str]] = None
   probability_prefix: Optional[str] = None
   examples_per_record: int = EXAMPLES_PER_RECORD
@@ -107,9 +105,9 @@ def pack(
 ) -> Packed:
   """Writes the features and labels of a data section's records, preprocessed and dense.
 
-  Shards are written side by side, a thread each, and appear one by one; the manifest, without which none
-  can be read, comes last. After an interruption the same call continues with the shards that are
-  missing. The same records and arguments give the same bytes.
+  Shards are written side by side, a thread each, and appear one by one; the manifest, without
+  which none can be read, comes last. After an interruption the same call continues with the shards
+  that are missing. The same records and arguments give the same bytes.
 
   Args:
     config: the data section. What it samples or downsamples is packed whole: that is for reading.
@@ -335,12 +333,12 @@ def _array(
   name: str, width: int, dtype: str, compression: str, recipe: Optional[Mapping] = None
 ) -> PackedArray:
   planes = range(PLANES[dtype])
-  is_number = dtype != "int64"
-  chosen = {"none": [], "small": list(planes), "fast": list(planes[-1:] if is_number else planes)}
+  chosen = {"none": [], "fast": planes[-1:] if dtype != "int64" else planes, "small": planes}
   return PackedArray(
     name=name,
     width=width,
     dtype=dtype,
-    zlib_planes=chosen[compression],
+    layout="rows" if compression == "none" else "planes",
+    zlib_planes=list(chosen[compression]),
     recipe=dict(recipe or {}),
   )

@@ -1,7 +1,7 @@
 """What packing fixes: how each feature and each label came out of the records.
 
-A recipe is plain data, made of the configuration and the schema alone. Packing writes it down; reading
-makes it again out of its own configuration and compares.
+A recipe is plain data, made of the configuration and the schema alone. Packing writes it down;
+reading makes it again out of its own configuration and compares.
 """
 
 import hashlib

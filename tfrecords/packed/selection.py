@@ -78,8 +78,8 @@ class Selection:
       known = self._manifest.names(prefix)
       raise ConfigError(
         f"{self._key}.packed: {name!r} is needed and was not packed{did_you_mean(name, known)}; "
-        f"found: {', '.join(known) or 'none'}. Pack the records again with it: --features names what "
-        "is packed, --probability_prefix recorded probabilities"
+        f"found: {', '.join(known) or 'none'}. Pack the records again with it: --features names "
+        "what is packed, --probability_prefix recorded probabilities"
       )
     return array
 

@@ -20,8 +20,8 @@ Block = dict[str, tf.Tensor]
 class PackedSource(FileSource):
   """Reads packed files.
 
-  Datasets are of examples as `tfrecords.packed.layout.decode` lays out a block's rows: a dict of
-  float32 [columns] and int64 [columns].
+  Datasets are of examples as `tfrecords.packed.layout.decode` lays out a block's rows: a dict
+  of tensors [columns] by dtype.
 
   Args:
     config: the data section.
@@ -45,7 +45,14 @@ class PackedSource(FileSource):
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every example, file after file; blocks are decoded in parallel."""
-    return self._examples(numbered_files(self._files).flat_map(numbered_records))
+    return self._blocks_in_order().unbatch()
+
+  def batches_in_order(self, size: int) -> tf.data.Dataset:
+    """Returns batches of examples in that order; faster than making them of `in_order`."""
+    return self._blocks_in_order().rebatch(size)
+
+  def _blocks_in_order(self) -> tf.data.Dataset:
+    return self._blocks(numbered_files(self._files).flat_map(numbered_records))
 
   def count(self, at_most: int) -> int:
     """Returns how many examples there are, up to a number."""
@@ -57,7 +64,7 @@ class PackedSource(FileSource):
     """Takes a batch of examples apart.
 
     Args:
-      rows: float32 [batch, columns] and int64 [batch, columns].
+      rows: tensors [batch, columns] by dtype.
 
     Returns:
       features, probabilities and labels as read, [batch, width] by name; what rectification made of
@@ -76,11 +83,10 @@ class PackedSource(FileSource):
     return batch, rectified, self._names(rows)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
-    return self._examples(numbered_records(number, path, compression))
+    return self._blocks(numbered_records(number, path, compression)).unbatch()
 
-  def _examples(self, records: tf.data.Dataset) -> tf.data.Dataset:
-    blocks = records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return blocks.unbatch()
+  def _blocks(self, records: tf.data.Dataset) -> tf.data.Dataset:
+    return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
   def _decode(self, record: tf.Tensor, position: tf.Tensor, number: tf.Tensor) -> Block:
     name = diagnosis.record_names(number, position)
@@ -113,5 +119,5 @@ class PackedSource(FileSource):
     return diagnosis.record_names(self._take(rows, SOURCE)[:, 0], self._take(rows, POSITION)[:, 0])
 
   def _take(self, rows: Block, array: str) -> tf.Tensor:
-    kind, first, end = self._columns[array]
-    return rows[kind][:, first:end]
+    dtype, first, end = self._columns[array]
+    return rows[dtype][:, first:end]
