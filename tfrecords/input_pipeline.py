@@ -27,7 +27,7 @@ from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.packed import recipes
 from tfrecords.packed.diagnosis import PackedExplained
-from tfrecords.packed.files import PackedFiles, require_unpacked
+from tfrecords.packed.files import PackedFiles
 from tfrecords.packed.selection import Selection
 from tfrecords.packed.source import PackedSource
 from tfrecords.record_check import RecordCheck
@@ -160,7 +160,7 @@ class InputPipeline(BatchPlan):
   def _open_records(self) -> None:
     config, key = self._config, self._key
     if not config.packed:
-      require_unpacked(self.shards, key)
+      shards.require_unpacked(self.shards, key)
       self._records = RecordSource(
         config, self.shards, self._features, self._check, self.skipped, self._sampler, key
       )

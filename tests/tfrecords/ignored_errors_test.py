@@ -161,3 +161,12 @@ def test_a_dataset_alone_keeps_what_it_reads_with_and_nothing_else_does(tmp_path
   del dataset
   gc.collect()
   assert reader() is None
+
+
+def test_prediction_leaves_bad_records_out_too(tmp_path):
+  records = [record(0), record(1, cont_vals=[1.0]), record(2)]
+  record_files.write_shard(tmp_path / "part-0.tfrecord", records)
+  config = record_files.data_config(tmp_path, ignore_data_errors=True)
+  pipeline = InputPipeline(config, "predict")
+  assert record_files.read_eagerly(pipeline) == [0, 2]
+  assert pipeline.skipped.num_records == 1

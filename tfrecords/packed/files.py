@@ -50,28 +50,6 @@ class PackedFiles:
     self.first_sources = [offsets[os.path.dirname(shard.path)] for shard in shards]
 
 
-def require_unpacked(shards: Sequence[Shard], key: str) -> None:
-  """Refuses packed records where those of the schema are expected: every feature would be missing.
-
-  Args:
-    shards: the files of a section that is not `packed`.
-    key: the data section's path in the configuration, for the message.
-
-  Raises:
-    DataError: a folder holds a `packed.json`.
-  """
-  folders = list(dict.fromkeys(os.path.dirname(shard.path) for shard in shards))
-  with ThreadPoolExecutor(_THREADS) as threads:
-    packed = threads.map(lambda folder: tf.io.gfile.exists(manifests.path_in(folder)), folders)
-    for folder, is_packed in zip(folders, packed):
-      if is_packed:
-        raise DataError(
-          f"{key}: {folder} holds packed records ({manifests.FILE_NAME} is there), allowed here: "
-          f"records as the schema describes them. Read packed ones with --set {key}.packed=true, "
-          "where that is possible"
-        )
-
-
 def _require_alike(first: str, expected: Manifest, folder: str, found: Manifest) -> None:
   if found.digest != expected.digest or found.rows != expected.rows:
     raise DataError(

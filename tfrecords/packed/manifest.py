@@ -10,8 +10,9 @@ import tensorflow as tf
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 from tfrecords.errors import ConfigError, DataError, StorageError, reason
 from tfrecords.packed.layout import PLANES, Array
+from tfrecords.shards import PACKED_MANIFEST
 
-FILE_NAME = "packed.json"
+FILE_NAME = PACKED_MANIFEST
 FORMAT = "packed records"
 VERSION = 1
 

@@ -14,7 +14,6 @@ from tfrecords.errors import ConfigError, DataError
 from tfrecords.input_pipeline import BatchPlan
 from tfrecords.packed import layout, recipes
 from tfrecords.packed import manifest as manifests
-from tfrecords.packed.files import require_unpacked
 from tfrecords.packed.layout import PLANES
 from tfrecords.packed.manifest import (
   FEATURE,
@@ -125,7 +124,7 @@ def pack(
   plan = PackPlan(config, options, key)
   skipped = SkippedData(key) if config.ignore_data_errors else None
   files = shards.shards_of(config, key, skipped)
-  require_unpacked(files, key)
+  shards.require_unpacked(files, key)
   groups = _groups(len(files), options.num_shards)
   sources = shards.names_below_inputs(files, config, key)
   sizes = [tf.io.gfile.stat(file.path).length for file in files]

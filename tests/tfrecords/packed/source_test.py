@@ -157,9 +157,9 @@ def test_bfloat16_rounds_floats_alone(tmp_path, compression):
     read(config, "evaluate", features=["continuous", "meta__author_id"])
     for config in (packed_config(tmp_path), source_config(tmp_path))
   )
-  for one, other in zip(found, expected):
-    rounded = tf.cast(tf.cast(other[0]["continuous"], tf.bfloat16), tf.float32)
-    other[0]["continuous"] = rounded
+  for features, _, _ in expected:
+    rounded = tf.cast(features["continuous"], tf.bfloat16)
+    features["continuous"] = tf.cast(rounded, tf.float32)
   assert_same_batches(found, expected)
 
 
@@ -185,9 +185,11 @@ def test_several_folders(tmp_path):
   once = author_ids(read(packed_config(tmp_path, name="packed-1", sampler=sampler), "evaluate"))
   both = author_ids(read(packed_config(tmp_path, name="packed-*", sampler=sampler), "evaluate"))
   flat = [index for batch in both for index in batch]
-  assert flat == [index for batch in once for index in batch] + [i for i in flat if i < 9][
-    : len(flat) - sum(map(len, once))
-  ]
+  assert (
+    flat
+    == [index for batch in once for index in batch]
+    + [i for i in flat if i < 9][: len(flat) - sum(map(len, once))]
+  )
 
 
 @pytest.mark.parametrize("buffer", [0, 6])
