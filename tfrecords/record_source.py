@@ -35,7 +35,8 @@ class FileSource:
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every record, file after file."""
-    return _interleaved(numbered_files(self._files), self._read, side_by_side=1)
+    # Not an interleave of one file: that costs a third of what reading a record does.
+    return numbered_files(self._files).flat_map(self._read)
 
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches in that order, the last one as large as it may be."""

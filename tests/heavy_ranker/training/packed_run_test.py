@@ -1,4 +1,4 @@
-"""A run on packed records: interrupted, resumed, evaluated, calibrated; the same to the last bit."""
+"""A run on packed records: interrupted, resumed, evaluated, calibrated; all to the last bit."""
 
 import os
 
