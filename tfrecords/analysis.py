@@ -82,6 +82,7 @@ def analyze(
   )
   _prepare_output(path, _glob_of(config, key), overwrite)
   files = shards.shards_of(config, key)
+  shards.require_unpacked(files, key)
   statistics = {name: ColumnStatistics(feature.length) for name, feature in features.items()}
   with diagnosis.Explained(files, RecordCheck(features, key=key), key):
     for batch in _batches(files, features, max_examples):

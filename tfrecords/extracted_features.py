@@ -67,6 +67,10 @@ class FeatureExtractor:
       found[row.name] = Feature(source.record_name, row.name, source.dtype, 1)
     return found
 
+  def column(self, name: str) -> Optional[int]:
+    """Returns which column of its source a new feature is; None for any other feature."""
+    return next((row.index for row in self._rows if row.name == name), None)
+
   def _check_index(self, row: ExtractFeature, columns: int, where: str) -> None:
     if not -columns <= row.index < columns:
       raise ConfigError(

@@ -7,7 +7,7 @@ seed give the same batches.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Optional
+from typing import Callable, Literal, Optional, Union
 
 import tensorflow as tf
 
@@ -25,6 +25,11 @@ from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
 from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
+from tfrecords.packed import recipes
+from tfrecords.packed.diagnosis import PackedExplained
+from tfrecords.packed.files import PackedFiles
+from tfrecords.packed.selection import Selection
+from tfrecords.packed.source import PackedSource
 from tfrecords.record_check import RecordCheck
 from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
@@ -73,6 +78,7 @@ class BatchPlan:
     self._sampler = Sampler(config.sampler if mode != "predict" else None, f"{key}.sampler")
     self._sampler.check(config.tasks)
     data_service.check(config, key)
+    _check_packed(config, key)
     read = (*self._tasks, *self._downsampler.labels, *self._sampler.labels)
     self._labels = tuple(dict.fromkeys(read))
     self._batch_size = config.global_batch_size * self._downsampler.multiplier
@@ -80,6 +86,13 @@ class BatchPlan:
     outputs = self._preprocessor.outputs(known, config.tasks, features)
     chosen = _choose(features, outputs, f"{key}.seg_dense_schema")
     self._outputs = {name: outputs[name] for name in chosen}
+    self._recipes = {
+      name: recipes.feature_recipe(name, known, self._preprocessor) for name in self._outputs
+    }
+    self._label_recipes = {
+      task: recipes.label_recipe(task if task in self._tasks else "", known, self._preprocessor)
+      for task in self._labels
+    }
     parsed = self._preprocessor.sources(chosen, self._tasks)
     for name in parsed:
       self._preprocessor.width(known[name])
@@ -143,15 +156,29 @@ class InputPipeline(BatchPlan):
     )
     self.skipped = SkippedData(key) if config.ignore_data_errors else None
     self.shards = shards.shards_of(config, key, self.skipped)
-    self._records = RecordSource(
-      config, self.shards, self._features, self._check, self.skipped, self._sampler, key
-    )
+    self._open_records()
     if mode == "train":
       self._check_batch_size()
     self.dataset = self._build()
 
-  def explained(self) -> diagnosis.Explained:
+  def _open_records(self) -> None:
+    config, key = self._config, self._key
+    if not config.packed:
+      shards.require_unpacked(self.shards, key)
+      self._records = RecordSource(
+        config, self.shards, self._features, self._check, self.skipped, self._sampler, key
+      )
+      return
+    self._packed = PackedFiles(self.shards, key)
+    selection = Selection(
+      self._packed.manifest, self._recipes, self._label_recipes, self._probabilities, key
+    )
+    self._records = PackedSource(config, self.shards, self._packed, selection, self._sampler)
+
+  def explained(self) -> Union[diagnosis.Explained, PackedExplained]:
     """Returns a context in which reading errors become DataErrors that name file and record."""
+    if self._config.packed:
+      return PackedExplained(self.shards, self._packed, self._key)
     return diagnosis.Explained(self.shards, self._check, self._key, lambda: self._records.failure)
 
   @property
@@ -176,12 +203,14 @@ class InputPipeline(BatchPlan):
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
-    records = self._records.shuffled() if training else self._records.in_order()
-    if training and config.repeat_files:
+    if training:
+      records = self._records.shuffled()
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
-      records = records.repeat()
-    batches = records.batch(self._batch_size, drop_remainder=training)
+      records = records.repeat() if config.repeat_files else records
+      batches = records.batch(self._batch_size, drop_remainder=True)
+    else:
+      batches = self._records.batches_in_order(self._batch_size)
     parsed = batches.map(
       self._make_parse(),
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
@@ -194,22 +223,23 @@ class InputPipeline(BatchPlan):
     batches.records = self._records
     return batches
 
-  def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
+  def _make_parse(self) -> Callable:
+    """Returns a function of a batch of records, or of packed examples, to a batch."""
     config, tasks = self._config, self._tasks
-    parse = parsing.make_parser(self._features, self._labels, self._probabilities)
+    read = self._records.parse if config.packed else self._make_read()
     # Evaluation always weights by its own rates; training corrects once, here or in the model.
     weighted = self._mode != "train" or config.sampling_correction == "weights"
 
-    def parse_batch(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
-      names = diagnosis.record_names(files, positions)
-      batch = parse(serialized, names)
+    def parse_batch(*records: tf.Tensor) -> tuple:
+      batch, rectified, names = read(*records)
       factor = None
       if self._downsampler.labels:
         rows, factor = self._downsampler.rows(batch, config.global_batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
+        rectified = {name: tf.gather(tensor, rows) for name, tensor in rectified.items()}
         names, positions, files = (tf.gather(each, rows) for each in (names, positions, files))
       recorded = {name: batch.pop(name) for name in self._probabilities}
-      batch = self._preprocessor(batch)
+      batch = {**batch, **rectified} if config.packed else self._preprocessor(batch)
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
       if factor is not None:
         weight = {task: values * factor for task, values in weight.items()}
@@ -219,6 +249,15 @@ class InputPipeline(BatchPlan):
       return (inputs, label, weight, *places)
 
     return parse_batch
+
+  def _make_read(self) -> Callable:
+    parse = parsing.make_parser(self._features, self._labels, self._probabilities)
+
+    def read(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+      names = diagnosis.record_names(files, positions)
+      return parse(serialized, names), {}, names
+
+    return read
 
 
 def make_dataset(config: DataConfig, mode: Mode) -> tf.data.Dataset:
@@ -245,3 +284,12 @@ def _choose(names: Optional[Iterable[str]], known: Iterable[str], where: str) ->
         f"{', '.join(known)}"
       )
   return names
+
+
+def _check_packed(config: DataConfig, key: str) -> None:
+  for option in ("cache", "ignore_data_errors") if config.packed else ():
+    if getattr(config, option):
+      raise ConfigError(
+        f"{key}.{option}: found true together with {key}.packed, allowed: one of them: packed "
+        f"records are checked and small. Give it up with --set {key}.{option}=false"
+      )

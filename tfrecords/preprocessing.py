@@ -106,6 +106,19 @@ class Preprocessor:
     needed = [self._extract.sources.get(name, name) for name in names]
     return list(dict.fromkeys([*needed, *self._rectify.timestamps(labels)]))
 
+  def origin(self, name: str) -> tuple[str, Optional[int]]:
+    """Returns the feature that one of `outputs` is made of, and its column if it is extracted."""
+    return self._extract.sources.get(name, name), self._extract.column(name)
+
+  def downcast(self, name: str) -> Optional[str]:
+    """Returns the dtype a feature is rounded to, if it is."""
+    return self._dtypes.get(name)
+
+  def rectification(self, label: str) -> Optional[tuple[float, list[str]]]:
+    """Returns the window in hours and the timestamps a label is rectified with, if it is."""
+    timestamps = self._rectify.timestamps([label])
+    return (self._rectify.window_in_hours, timestamps) if timestamps else None
+
   def _check_downcast(self, name: str, inputs: Mapping[str, Feature]) -> None:
     where = f"{self._key}.downcast.features.{name}"
     if name not in inputs:

@@ -30,7 +30,7 @@ class ReadingProgress:
   def __init__(self, shards: Sequence[Shard], description: str):
     sizes = [tf.io.gfile.stat(shard.path).length for shard in shards]
     self._ends = np.cumsum(sizes)
-    self._ratio = _shrinkage(shards[0]) if shards[0].compression else 1.0
+    self._ratio = shrinkage(shards[0]) if shards[0].compression else 1.0
     self._file, self._position = 0, 0.0
     self._bar = progress_bar(int(self._ends[-1]), description, "B")
 
@@ -61,7 +61,7 @@ class ReadingProgress:
     self._bar.update(int(min(self._position, self._ends[file])) - self._bar.n)
 
 
-def _shrinkage(shard: Shard) -> float:
+def shrinkage(shard: Shard) -> float:
   """Returns compressed size / size of a file's first records."""
   records = tf.data.TFRecordDataset(shard.path, compression_type=shard.compression)
   sample = b"".join(records.take(_SAMPLE_RECORDS).as_numpy_iterator())

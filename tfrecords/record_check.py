@@ -127,9 +127,10 @@ def _make_row_check(
   @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
   def are_valid(records: tf.Tensor) -> tf.Tensor:
     batch = parse(records, tf.zeros_like(records))
-    # What is not used would not be parsed and so not be checked.
-    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-      valid = tf.ones_like(records, tf.bool)
+    # What is not used would not be parsed and so not be checked; a mere control dependency on
+    # something without side effects does not count as use.
+    parsed = [tf.size(part) >= 0 for part in tf.nest.flatten(batch, expand_composites=True)]
+    valid = tf.fill(tf.shape(records), tf.reduce_all(tf.stack(parsed)))
     checks = [are_usable(batch[name], may_be_missing) for name in labels]
     checks += [are_probabilities(batch[name]) for name in probabilities]
     return tf.reduce_all(tf.concat([valid[:, tf.newaxis], *checks], axis=1), axis=1)

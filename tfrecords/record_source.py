@@ -17,7 +17,60 @@ from tfrecords.skipped_data import SkippedData
 _COUNTED_TOGETHER = 256
 
 
-class RecordSource:
+class FileSource:
+  """The examples of a data section's files, in the order of training or of evaluation.
+
+  Args:
+    config: the section.
+    files: its files.
+  """
+
+  def __init__(self, config: DataConfig, files: Sequence[shards.Shard]):
+    self._config, self._files = config, files
+
+  @property
+  def failure(self) -> Optional[DataError]:
+    """What reading in Python ended with, if it did."""
+    return None
+
+  def in_order(self) -> tf.data.Dataset:
+    """Returns every record, file after file."""
+    # Not an interleave of one file: that costs a third of what reading a record does.
+    return numbered_files(self._files).flat_map(self._read)
+
+  def batches_in_order(self, size: int) -> tf.data.Dataset:
+    """Returns batches in that order, the last one as large as it may be."""
+    return self.in_order().batch(size)
+
+  def shuffled(self) -> tf.data.Dataset:
+    """Returns every record once, in another order each time the dataset is read."""
+    config = self._config
+    side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
+    files, read = numbered_files(self._files), self._read
+    # Nothing but the interleave may come behind a shuffle that differs by epoch: a batch, a filter
+    # or a flat_map lets go of its input at the end, and a checkpoint of then lacks the seeds.
+    if config.file_batch_size is not None:
+      files = files.shuffle(
+        len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=False
+      ).batch(config.file_batch_size)
+      read = self._read_group
+    files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
+    records = _interleaved(files, read, side_by_side)
+    if config.examples_shuffle_buffer_size <= 1:
+      return records
+    return records.shuffle(
+      config.examples_shuffle_buffer_size, seed=config.shuffle_seed, reshuffle_each_iteration=True
+    )
+
+  def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
+
+  def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+    """Returns a file's examples, one an element, in their order."""
+    raise NotImplementedError
+
+
+class RecordSource(FileSource):
   """Reads the files of a data section.
 
   Datasets are of (serialized Example, position in the file, number of the file), all scalars.
@@ -42,7 +95,8 @@ class RecordSource:
     sampler: Sampler,
     key: str,
   ):
-    self._config, self._files, self._features = config, files, features
+    super().__init__(config, files)
+    self._features = features
     self._sampler = sampler
     self._names = shards.names_below_inputs(files, config, key)
     self._chunks: Optional[ChunkReader] = None
@@ -56,43 +110,16 @@ class RecordSource:
     """What reading in Python ended with, if it did."""
     return self._chunks.failure if self._chunks is not None else None
 
-  def in_order(self) -> tf.data.Dataset:
-    """Returns every record, file after file."""
-    return _interleaved(_numbered_files(self._files), self._read, side_by_side=1)
-
-  def shuffled(self) -> tf.data.Dataset:
-    """Returns every record once, in another order each time the dataset is read."""
-    config = self._config
-    side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
-    files, read = _numbered_files(self._files), self._read
-    # Nothing but the interleave may come behind a shuffle that differs by epoch: a batch, a filter
-    # or a flat_map lets go of its input at the end, and a checkpoint of then lacks the seeds.
-    if config.file_batch_size is not None:
-      files = files.shuffle(
-        len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=False
-      ).batch(config.file_batch_size)
-      read = self._read_group
-    files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
-    records = _interleaved(files, read, side_by_side)
-    if config.examples_shuffle_buffer_size <= 1:
-      return records
-    return records.shuffle(
-      config.examples_shuffle_buffer_size, seed=config.shuffle_seed, reshuffle_each_iteration=True
-    )
-
   def count(self, at_most: int) -> int:
     """Reads the first records; returns how many there are, up to a number."""
     records = self.in_order().map(lambda serialized, *_: serialized).take(at_most)
     return sum(len(batch) for batch in records.batch(_COUNTED_TOGETHER).as_numpy_iterator())
 
-  def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
-
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
       records = self._chunks.read(number)
     else:
-      records = _numbered_records(number, path, compression)
+      records = numbered_records(number, path, compression)
     return self._sampler(records, self._features, self._names)
 
 
@@ -101,10 +128,11 @@ def records_of(files: Sequence[shards.Shard]) -> tf.data.Dataset:
 
   Both numbers count from 0: the record's place in its file, and the file's among `files`.
   """
-  return _numbered_files(files).flat_map(_numbered_records)
+  return numbered_files(files).flat_map(numbered_records)
 
 
-def _numbered_files(files: Sequence[shards.Shard]) -> tf.data.Dataset:
+def numbered_files(files: Sequence[shards.Shard]) -> tf.data.Dataset:
+  """Returns (number, path, compression) of each file, in their order."""
   # One source, not zipped with a count: a data service deals sources out one by one.
   numbers = tf.range(len(files), dtype=tf.int64)
   return tf.data.Dataset.from_tensor_slices(
@@ -112,9 +140,8 @@ def _numbered_files(files: Sequence[shards.Shard]) -> tf.data.Dataset:
   )
 
 
-def _numbered_records(
-  number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor
-) -> tf.data.Dataset:
+def numbered_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+  """Returns a file's (record, position in the file, number of the file), all scalars."""
   return tf.data.Dataset.zip(
     (
       tf.data.TFRecordDataset(path, compression_type=compression),

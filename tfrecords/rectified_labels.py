@@ -37,6 +37,11 @@ class LabelRectifier:
       dict.fromkeys([section.served_timestamp_field, section.impressed_timestamp_field, *fields])
     )
 
+  @property
+  def window_in_hours(self) -> Optional[float]:
+    """How soon impression and engagement have to come; None when labels are kept as they are."""
+    return None if self._section is None else self._section.label_rectification_window_in_hours
+
   def check(self, features: Mapping[str, Feature], tasks: Iterable[str]) -> None:
     """Checks the section against what records hold.
 

@@ -37,6 +37,11 @@ class Sampler:
     engagements = config.kwargs.engagements_list if config is not None else None
     self.labels = tuple(dict.fromkeys(engagements or ()))
 
+  @property
+  def is_active(self) -> bool:
+    """Whether any record may be left out."""
+    return self._config is not None
+
   def check(self, tasks: Iterable[str]) -> None:
     """Checks that the engagements are among the data section's tasks.
 
@@ -62,14 +67,30 @@ class Sampler:
 
     def choose(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
       names = tf.gather(tf.constant(list(file_names)), files)
-      kept = self.is_drawn(names, positions)
-      if self.labels:
-        batch = parse(serialized, diagnosis.record_names(files, positions))
-        positive = tf.concat([batch[name] == 1 for name in self.labels], axis=1)
-        kept = tf.logical_or(kept, tf.reduce_any(positive, axis=1))
+      found = parse(serialized, diagnosis.record_names(files, positions)) if self.labels else {}
+      kept = self.kept(names, positions, found)
       return tuple(tf.boolean_mask(column, kept) for column in (serialized, positions, files))
 
     return records.batch(_DECIDED_TOGETHER).map(choose).unbatch()
+
+  def kept(
+    self, file_names: tf.Tensor, positions: tf.Tensor, labels: Mapping[str, tf.Tensor]
+  ) -> tf.Tensor:
+    """Tells which records to keep.
+
+    Args:
+      file_names: see `is_drawn`.
+      positions: see `is_drawn`.
+      labels: int64 [n, 1] by task, those of `self.labels` among them.
+
+    Returns:
+      bool [n].
+    """
+    kept = self.is_drawn(file_names, positions)
+    if not self.labels:
+      return kept
+    positive = tf.concat([labels[name] == 1 for name in self.labels], axis=1)
+    return tf.logical_or(kept, tf.reduce_any(positive, axis=1))
 
   def is_drawn(self, file_names: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """Tells which records belong to the share.

@@ -14,6 +14,9 @@ from tfrecords.config.data import DataConfig
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.skipped_data import SkippedData
 
+# Lies beside packed records and describes them, see `tfrecords.packed.manifest`.
+PACKED_MANIFEST = "packed.json"
+
 _LOOK_AHEAD_THREADS = 16
 
 
@@ -92,6 +95,29 @@ def files_of(config: DataConfig, key: str = "train_data") -> list[str]:
   return every[:keep] if keep else every
 
 
+def require_unpacked(files: Sequence[Shard], key: str) -> None:
+  """Refuses packed records where those of the schema are expected: every feature would be missing.
+
+  Args:
+    files: what is read as records of the schema.
+    key: the configuration key or flag they come from, for the message.
+
+  Raises:
+    DataError: a folder of theirs holds the manifest of packed records.
+  """
+  folders = list(dict.fromkeys(os.path.dirname(file.path) for file in files))
+  how = "" if key.startswith("--") else f" with --set {key}.packed=true"
+  with ThreadPoolExecutor(_LOOK_AHEAD_THREADS) as threads:
+    manifests = [os.path.join(folder, PACKED_MANIFEST) for folder in folders]
+    for folder, is_packed in zip(folders, threads.map(tf.io.gfile.exists, manifests)):
+      if is_packed:
+        raise DataError(
+          f"{key}: {folder} holds packed records ({PACKED_MANIFEST} is there), allowed here: those "
+          f"that the schema describes. Training, evaluation and calibration read packed ones{how}; "
+          "everything else needs those they were made of"
+        )
+
+
 def find_shards(
   pattern: str, key: str, num_files_to_keep: int = 0, skipped: Optional[SkippedData] = None
 ) -> list[Shard]:
@@ -153,6 +179,8 @@ def _matches(pattern: str, key: str) -> tuple[list[str], list[str]]:
 
 
 def _is_meant(path: str, pattern: str) -> bool:
+  if os.path.basename(path) == PACKED_MANIFEST:
+    return False
   # As in a shell, `*` leaves hidden files out: half-written shards are among them.
   return not os.path.basename(path).startswith(".") or os.path.basename(pattern).startswith(".")
 

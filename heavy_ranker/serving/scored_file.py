@@ -15,7 +15,7 @@ from heavy_ranker.serving.signatures import SCORE_EXAMPLES, SERVING_DEFAULT
 from tfrecords import diagnosis, paths
 from tfrecords.errors import DataError
 from tfrecords.progress import progress_bar
-from tfrecords.shards import Shard, find_shards
+from tfrecords.shards import Shard, find_shards, require_unpacked
 
 _REQUEST = ".json"
 
@@ -47,6 +47,7 @@ def score_file(
     inputs = request.inputs(client.signature(name).inputs)
     return _ranked([client.score(inputs, name)], [{}])
   files = find_shards(path, "--input_path")
+  require_unpacked(files, "--input_path")
   reader = IdReader(find_ids(files[0], ids))
   answers, columns = [], []
   with progress_bar(description="scoring", unit="record") as bar:

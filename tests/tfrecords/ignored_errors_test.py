@@ -225,3 +225,12 @@ def test_a_later_gzip_member_is_read(tmp_path, open_pipeline):
   assert pipeline.skipped.num_files == 1
   (tmp_path / "a.tfrecord").write_bytes(b"\0" + first[1:] + second)
   assert flat_author_ids(open_pipeline().dataset) == list(range(30, 40))
+
+
+def test_prediction_leaves_bad_records_out_too(tmp_path):
+  records = [record(0), record(1, cont_vals=[1.0]), record(2)]
+  record_files.write_shard(tmp_path / "part-0.tfrecord", records)
+  config = record_files.data_config(tmp_path, ignore_data_errors=True)
+  pipeline = InputPipeline(config, "predict")
+  assert record_files.read_eagerly(pipeline) == [0, 2]
+  assert pipeline.skipped.num_records == 1

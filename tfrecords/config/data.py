@@ -213,6 +213,7 @@ class DataConfig(StrictModel):
     explicit_date_inputs: the files of a range of days, instead of `inputs`.
     global_batch_size: examples a batch over all replicas together.
     num_files_to_keep: read only the first files of the sorted list.
+    packed: the files are packed records, which `//tfrecords:pack` wrote.
     repeat_files: training goes over the files for ever (evaluation never does).
     file_batch_size: files that one of training's readers goes through one after the other; 1
       when absent.
@@ -243,6 +244,7 @@ class DataConfig(StrictModel):
   explicit_date_inputs: Optional[ExplicitDateInputs] = None
   global_batch_size: BatchSize
   num_files_to_keep: Optional[pydantic.PositiveInt] = None
+  packed: bool = False
   repeat_files: bool = True
   file_batch_size: Optional[pydantic.PositiveInt] = None
   cache: bool = False

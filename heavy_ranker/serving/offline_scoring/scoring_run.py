@@ -69,6 +69,7 @@ def inputs_of_glob(pattern: str, key: str = "--inputs") -> Inputs:
     ConfigError, DataError: there are none, or they hold no records.
   """
   files = shards.find_shards(pattern, key)
+  shards.require_unpacked(files, key)
   fixed = re.split(r"[*?\[]", paths.resolve(pattern, key))[0]
   folder = fixed[: fixed.rfind("/") + 1]
   return Inputs(files, [file.path.removeprefix(folder) for file in files])
@@ -89,6 +90,7 @@ def inputs_of_partition(config: HeavyRankerConfig, partition: Optional[str] = No
     )
   section, key = config.validation_data[name], f"validation_data.{name}"
   files = shards.shards_of(section, key)
+  shards.require_unpacked(files, key)
   return Inputs(files, shards.names_below_inputs(files, section, key))
 
 
