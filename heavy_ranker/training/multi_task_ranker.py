@@ -9,6 +9,7 @@ import tf_keras as keras
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.training.losses import WeightedBinaryCrossentropy
 from heavy_ranker.training.task_loss_reduction import TaskLossReduction
+from heavy_ranker.training.weight_penalty import WeightPenalty
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -41,6 +42,7 @@ class MultiTaskRanker(tfrs.Model):
       for task, section in config.model.tasks.items()
     }
     self.reduction = TaskLossReduction(config.model)
+    self._penalty = WeightPenalty(config.model, ranker)
 
   def call(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
     """Returns the ranker's outputs, see `build_model`."""
@@ -88,4 +90,6 @@ class MultiTaskRanker(tfrs.Model):
   def _total(self, task_losses: tf.Tensor, inputs: Batch) -> tf.Tensor:
     _, labels, _ = inputs
     examples = tf.shape(next(iter(labels.values())))[0]
-    return self.reduction(task_losses, tf.cast(examples, tf.float32) / self._global_batch_size)
+    share = tf.cast(examples, tf.float32) / self._global_batch_size
+    # A part of the global batch has its share of what all weights cost.
+    return self.reduction(task_losses, share) + share * self._penalty()
