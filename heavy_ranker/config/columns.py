@@ -15,18 +15,19 @@ ALLOWED_COLUMNS = (
 )
 
 
-def spelled_out(name: str, entries: list[Any]) -> list[Any]:
+def spelled_out(name: str, entries: list[Any], first_position: int = 0) -> list[Any]:
   """Returns the columns one by one: 3, "5-7" -> 3, 5, 6, 7; booleans stay, to be refused later.
 
   Args:
     name: what the list is called, for the message.
     entries: as the file has them.
+    first_position: place of the first of them in the file's list, for the message.
 
   Raises:
     ValueError: an entry is neither a number nor a range.
   """
   columns: list[Any] = []
-  for position, entry in enumerate(entries):
+  for position, entry in enumerate(entries, first_position):
     if isinstance(entry, bool):
       columns.append(entry)  # For the base class to refuse.
       continue
@@ -42,11 +43,13 @@ def spelled_out(name: str, entries: list[Any]) -> list[Any]:
 def _distinct(value: Any) -> Any:
   if not isinstance(value, list):
     return value
-  columns, seen = spelled_out("", value), set()
-  for column in columns:
-    if column in seen:
-      raise inconsistent(f"column {column} is listed twice, allowed: once")
-    seen.add(column)
+  columns: list[Any] = []
+  for position, entry in enumerate(value):
+    found = spelled_out("", [entry], position)
+    twice = next((column for column in found if column in columns), None)
+    if twice is not None:
+      raise inconsistent(f"{position}: column {twice} is listed twice, allowed: once")
+    columns += found
   return columns
 
 

@@ -1,4 +1,4 @@
-"""Tasks are data: a ranker of two odd ones goes the whole way, from training to the server's page."""
+"""Tasks are data: a ranker of two odd ones goes the whole way, from training to the page."""
 
 import json
 import re
@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from heavy_ranker import evaluate, export, train
 from heavy_ranker.config import load_config
-from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.client import Client
 from heavy_ranker.serving.offline_scoring import example_scorer, scoring_run
 from heavy_ranker.serving.scored_file import score_file
