@@ -37,13 +37,13 @@ def compare(
     UserError: the data or a folder cannot be used.
     SystemExit: one of the processes failed; it has said why. Its exit code.
   """
-  output = _writable(output_path) if output_path is not None else None
+  output = writable(output_path) if output_path is not None else None
   config = candidates[0].config
   planted_data.write_missing(config, PARTITION)
   rows: dict[str, dict[str, Any]] = {}
   for number, candidate in enumerate(candidates, 1):
     print(f"\n[{number} of {len(candidates)}] {candidate.name}", flush=True)
-    rows[candidate.name] = _measured(candidate, fresh)
+    rows[candidate.name] = measured(candidate, fresh)
     print(_describe(rows[candidate.name]), flush=True)
   key = f"validation_data.{PARTITION}"
   teacher = evaluate_teacher(config.validation_data[PARTITION], list(config.model.tasks), key)
@@ -61,8 +61,16 @@ def compare(
   return rows
 
 
-def _measured(candidate: Candidate, fresh: bool) -> dict[str, Any]:
-  """Returns the result there is already, or that of a process of its own."""
+def measured(candidate: Candidate, fresh: bool) -> dict[str, Any]:
+  """Returns the result there is already, or that of a process of its own.
+
+  Args:
+    candidate: what to train and measure.
+    fresh: trains it again.
+
+  Raises:
+    SystemExit: the process failed; it has said why.
+  """
   save_dir = paths.resolve(candidate.config.training.save_dir, "training.save_dir")
   known = measurement.read(save_dir)
   is_same = known.get("configuration") == measurement.configuration(candidate.config)
@@ -88,7 +96,12 @@ def _describe(row: dict[str, Any]) -> str:
   )
 
 
-def _writable(output_path: str) -> str:
+def writable(output_path: str) -> str:
+  """Returns the path of a file that can be written, and exists from now on.
+
+  Raises:
+    StorageError: it cannot.
+  """
   path = paths.resolve(output_path, "--output_path")
   if os.path.isdir(path):
     raise StorageError(f"--output_path: {path} is a folder, allowed: the name of a JSON file")

@@ -157,7 +157,8 @@ def unread_in_serving(config: HeavyRankerConfig) -> tuple[str, ...]:
   section = config.model
   others = section.featurization_config.feature_names_to_concat
   tables = [name for name, key in _ids(config) if key.startswith(_TABLES)]
-  is_read = _small_tables(section) or DISCRETE in (*others, *tables)
+  has_wide_tables = section.wide_config is not None and section.wide_config.tables
+  is_read = _small_tables(section) or has_wide_tables or DISCRETE in (*others, *tables)
   return () if section.position_debias_config is None or is_read else (DISCRETE,)
 
 
@@ -185,7 +186,12 @@ def make_parts(
   for table in _small_tables(section):
     name = _small_embedding_name(table.name)
     layer = SmallEmbedding(
-      table.num_embeddings, table.embedding_dim, table.index, derive_seed(seed, name), name
+      table.num_embeddings,
+      table.embedding_dim,
+      table.index,
+      derive_seed(seed, name),
+      name,
+      table.l2,
     )
     embeddings[name] = layer(inputs[DISCRETE])
   position = None
@@ -217,6 +223,8 @@ def _columns(config: HeavyRankerConfig) -> Iterator[tuple[str, int]]:
   section = config.model
   for index, table in enumerate(_small_tables(section)):
     yield f"model.small_embeddings.tables.{index}.index", table.index
+  for position, table in enumerate(section.wide_config.tables if section.wide_config else ()):
+    yield f"model.wide_config.tables.{position}.index", table.index
   if section.position_debias_config is not None:
     index = section.position_debias_config.position_feature_index
     yield "model.position_debias_config.position_feature_index", index

@@ -11,14 +11,16 @@ from heavy_ranker.calibration.layer import Calibration
 from heavy_ranker.calibration.sampling import sampling_ratios
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.model import TaskModelConfig
-from heavy_ranker.features import FeatureParts, make_inputs, make_parts, schema_widths
+from heavy_ranker.features import DISCRETE, FeatureParts, make_inputs, make_parts, schema_widths
 from heavy_ranker.layers.architecture import takes_parts
 from heavy_ranker.layers.backbone import make_backbone, mixes_for_each_task
 from heavy_ranker.layers.compute_dtype import computing_in
 from heavy_ranker.layers.featurization import DoubleNormLog
+from heavy_ranker.layers.fitted_log import FittedLog
 from heavy_ranker.layers.log_featurization import LogFeaturization
 from heavy_ranker.layers.tower import Tower, tower_name
 from heavy_ranker.layers.unstack import Unstack
+from heavy_ranker.layers.wide import Wide
 from heavy_ranker.layers.z_score_featurization import ZScoreLog
 from heavy_ranker.model_check import check_model
 from heavy_ranker.scoring import Score
@@ -67,8 +69,7 @@ def build_model(
   parts = make_parts(config, inputs, featurization)
   tasks = list(config.model.tasks)
   with computing_in(compute_dtype):
-    of_tasks = _logits(config, parts)
-  logits = keras.layers.Concatenate(name="logits")(of_tasks)
+    logits = _all_logits(config, inputs, parts)
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
   calibrated = Calibration(
     tasks,
@@ -85,6 +86,19 @@ def build_model(
   return keras.Model(inputs, outputs, name="heavy_ranker")
 
 
+def _all_logits(
+  config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor], parts: FeatureParts
+) -> tf.Tensor:
+  """Returns the logits of all tasks, [batch, tasks]: the towers', and the wide part's on top."""
+  towers, wide = _logits(config, parts), config.model.wide_config
+  if wide is None:
+    return keras.layers.Concatenate(name="logits")(towers)
+  deep = keras.layers.Concatenate(name="deep_logits")(towers)
+  tables = [inputs[DISCRETE]] if wide.tables else []
+  linear = Wide(wide, len(towers), name="wide")([parts.dense, *tables])
+  return keras.layers.Add(name="logits")([deep, linear])
+
+
 def _featurization(
   config: HeavyRankerConfig, width: int, weights_follow: bool
 ) -> keras.layers.Layer:
@@ -93,6 +107,8 @@ def _featurization(
     return LogFeaturization(name=name)
   if section.clip_log1p_abs_config is not None:
     return LogFeaturization(section.clip_log1p_abs_config.clip_magnitude, name=name)
+  if section.fitted_log_config is not None:
+    return FittedLog(section.fitted_log_config, name=name)
   synchronize = config.training.synchronize_batch_norm
   if section.z_score_log_config is not None:
     statistics = None if weights_follow else load_z_score_statistics(config, width)

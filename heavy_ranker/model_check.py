@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config.fitted_log import FittedLogConfig
 from heavy_ranker.config.model import DlrmConfig
 from heavy_ranker.features import embedding_widths, input_names
 from heavy_ranker.layers.architecture import takes_parts
@@ -32,12 +33,34 @@ def check_model(config: HeavyRankerConfig, widths: Mapping[str, int]) -> tuple[s
         f"model.tasks.{task}: its tower would bear the name of {other!r}'s, {tower_name(task)}; "
         "allowed: names that differ in letters, digits and .-_"
       )
+  if config.model.featurization_config.fitted_log_config is not None:
+    _check_columns(config.model.featurization_config.fitted_log_config, widths["continuous"])
   embeddings = embedding_widths(config, widths)
   architectures = {f"tasks.{task}": tower for task, tower in config.model.tasks.items()}
   for path, architecture in {"backbone": config.model.backbone, **architectures}.items():
     if architecture is not None and takes_parts(architecture):
       _check_dlrm(architecture.dlrm_config, embeddings, f"model.{path}.dlrm_config")
   return names
+
+
+def _check_columns(config: FittedLogConfig, width: int) -> None:
+  """The columns of `continuous` that a featurization names exist, and some of them are kept.
+
+  Raises:
+    ConfigError: names the key and the column.
+  """
+  lists = {"leave_out": config.leave_out, "no_pieces_of": config.no_pieces_of}
+  for index, rates in enumerate(config.rates):
+    lists[f"rates.{index}.of"], lists[f"rates.{index}.per"] = rates.of, [rates.per]
+  path = "model.featurization_config.fitted_log_config"
+  for key, columns in lists.items():
+    if columns and max(columns) >= width:
+      raise ConfigError(
+        f"{path}.{key}: found column {max(columns)}, allowed: 0 to {width - 1}, since "
+        f"'continuous' has {width} columns"
+      )
+  if len(config.leave_out) == width:
+    raise ConfigError(f"{path}.leave_out: found every column, allowed: not all of them")
 
 
 def _check_dlrm(config: DlrmConfig, widths: Mapping[str, int], path: str) -> None:

@@ -131,8 +131,10 @@ class InputPipeline(BatchPlan):
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
       [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
       of float32 [batch] by task. With `with_places` a fourth part: dict of int64 [batch], `file`
-      (the place among `shards`) and `position` (in the file), both from 0.
+      (the place among `files`) and `position` (in the file), both from 0.
     shards: the files it reads.
+    files: paths of the files the records are from: those of `shards`, or if these are packed those
+      that were packed.
     skipped: what `ignore_data_errors` left out so far; None without that option.
 
   Raises:
@@ -165,11 +167,13 @@ class InputPipeline(BatchPlan):
     config, key = self._config, self._key
     if not config.packed:
       shards.require_unpacked(self.shards, key)
+      self.files = [shard.path for shard in self.shards]
       self._records = RecordSource(
         config, self.shards, self._features, self._check, self.skipped, self._sampler, key
       )
       return
     self._packed = PackedFiles(self.shards, key)
+    self.files = self._packed.sources
     selection = Selection(
       self._packed.manifest, self._recipes, self._label_recipes, self._probabilities, key
     )
@@ -231,13 +235,15 @@ class InputPipeline(BatchPlan):
     weighted = self._mode != "train" or config.sampling_correction == "weights"
 
     def parse_batch(*records: tf.Tensor) -> tuple:
-      batch, rectified, names = read(*records)
+      batch, rectified, positions, files = read(*records)
+      names = diagnosis.record_names(files, positions)
       factor = None
       if self._downsampler.labels:
         rows, factor = self._downsampler.rows(batch, config.global_batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
         rectified = {name: tf.gather(tensor, rows) for name, tensor in rectified.items()}
-        names, positions, files = (tf.gather(each, rows) for each in (names, positions, files))
+        positions, files = tf.gather(positions, rows), tf.gather(files, rows)
+        names = tf.gather(names, rows)
       recorded = {name: batch.pop(name) for name in self._probabilities}
       batch = {**batch, **rectified} if config.packed else self._preprocessor(batch)
       features, label, weight = labels.split_labels(batch, config, tasks, names, weighted)
@@ -255,7 +261,7 @@ class InputPipeline(BatchPlan):
 
     def read(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
       names = diagnosis.record_names(files, positions)
-      return parse(serialized, names), {}, names
+      return parse(serialized, names), {}, positions, files
 
     return read
 

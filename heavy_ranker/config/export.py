@@ -1,17 +1,12 @@
 """The `export` section: what a SavedModel is made of, and what it offers beside scoring."""
 
-import re
 from typing import Any, Optional
 
 import pydantic
 
+from heavy_ranker.config.columns import ALLOWED_COLUMNS, spelled_out
 from heavy_ranker.config.export_precision import ExportPrecision
-from tfrecords.config.strict_model import StrictModel, describe, inconsistent
-
-# Far beyond any feature: a slip of the keyboard must not fill the memory.
-_COLUMNS_BELOW = 1_000_000
-_COLUMNS = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
-_ALLOWED = f'columns such as 7, ranges such as "10-20" (20 included), all below {_COLUMNS_BELOW}'
+from tfrecords.config.strict_model import StrictModel, inconsistent
 
 
 class RankConfig(StrictModel):
@@ -33,7 +28,7 @@ class RankConfig(StrictModel):
     if not isinstance(value, dict):
       return value
     return {
-      name: _spelled_out(name, entries) if isinstance(entries, list) else entries
+      name: spelled_out(name, entries) if isinstance(entries, list) else entries
       for name, entries in value.items()
     }
 
@@ -50,28 +45,13 @@ class RankConfig(StrictModel):
           "allowed: in one of the two"
         )
       if not columns:
-        raise inconsistent(f"user_columns.{name}: found no column, allowed: {_ALLOWED}")
+        raise inconsistent(f"user_columns.{name}: found no column, allowed: {ALLOWED_COLUMNS}")
       seen: set[int] = set()
       for column in columns:
         if column in seen:
           raise inconsistent(f"user_columns.{name}: column {column} is listed twice, allowed: once")
         seen.add(column)
     return self
-
-
-def _spelled_out(name: str, entries: list[Any]) -> list[Any]:
-  """Returns the columns one by one."""
-  columns: list[Any] = []
-  for position, entry in enumerate(entries):
-    if isinstance(entry, bool):
-      columns.append(entry)  # For the base class to refuse.
-      continue
-    match = _COLUMNS.fullmatch(str(entry)) if isinstance(entry, (int, str)) else None
-    first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-    if first > last:
-      raise inconsistent(f"{name}.{position}: found {describe(entry)}, allowed: {_ALLOWED}")
-    columns += range(first, last + 1)
-  return columns
 
 
 class ExportConfig(ExportPrecision):

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 
+from heavy_ranker.config.fitted_log import FittedLogConfig
 from heavy_ranker.config.optimizer import LearningRateConfig
+from heavy_ranker.config.wide import WideConfig
 from tfrecords.config.sizes import (
   MOST_TABLE_ELEMENTS,
   LayerCount,
@@ -137,6 +139,7 @@ class TaskModelConfig(_ArchitectureConfig):
   Attributes:
     pos_weight: factor of the positive term of the task's loss.
     loss_weight: factor of the task's whole loss in the total; 0 only measures the task.
+    l2: factor of the sum of the squares of its dense layers' kernels in the loss.
   """
 
   exactly_one_of = (("mlp_config", "dcn_config", "dlrm_config", "mask_net_config"),)
@@ -147,6 +150,7 @@ class TaskModelConfig(_ArchitectureConfig):
   affine_map: Optional[AffineMapConfig] = None
   pos_weight: pydantic.PositiveFloat = 1.0
   loss_weight: pydantic.NonNegativeFloat = 1.0
+  l2: pydantic.NonNegativeFloat = 0.0
 
 
 class ExpertConfig(_ArchitectureConfig):
@@ -312,12 +316,14 @@ class SmallEmbeddingTable(StrictModel):
     num_embeddings: values 0 to num_embeddings - 1 have a row each, all others share one more.
     embedding_dim: width of a row.
     index: the column.
+    l2: factor of the sum of the squares of all its weights in the loss.
   """
 
   name: TableName
   num_embeddings: RowCount
   embedding_dim: Width
   index: pydantic.NonNegativeInt
+  l2: pydantic.NonNegativeFloat = 0.0
 
   @pydantic.model_validator(mode="after")
   def _check_size(self) -> "SmallEmbeddingTable":
@@ -432,13 +438,20 @@ class FeaturizationConfig(StrictModel):
   """
 
   exactly_one_of = (
-    ("log1p_abs_config", "clip_log1p_abs_config", "z_score_log_config", "double_norm_log_config"),
+    (
+      "log1p_abs_config",
+      "clip_log1p_abs_config",
+      "z_score_log_config",
+      "double_norm_log_config",
+      "fitted_log_config",
+    ),
   )
 
   log1p_abs_config: Optional[Log1pAbsConfig] = None
   clip_log1p_abs_config: Optional[ClipLog1pAbsConfig] = None
   z_score_log_config: Optional[ZScoreLogConfig] = None
   double_norm_log_config: Optional[DoubleNormLogConfig] = None
+  fitted_log_config: Optional[FittedLogConfig] = None
   feature_names_to_concat: list[str] = pydantic.Field(default_factory=lambda: ["binary"])
 
   @pydantic.model_validator(mode="after")
@@ -474,6 +487,7 @@ class ModelConfig(StrictModel):
   small_embeddings: Optional[SmallEmbeddingsConfig] = None
   position_debias_config: Optional[PositionDebiasConfig] = None
   featurization_config: FeaturizationConfig
+  wide_config: Optional[WideConfig] = None
   multi_task_type: Literal["share_all", "share_none", "share_partial"] = "share_all"
   backbone: Optional[BackboneConfig] = None
   task_loss_reduction: Literal["mean", "sum", "uncertainty"] = "mean"

@@ -39,6 +39,7 @@ def logistic_regression_config(config: HeavyRankerConfig) -> HeavyRankerConfig:
           "tasks": dict.fromkeys(config.model.tasks, tower),
           "multi_task_type": "share_none",
           "backbone": None,
+          "wide_config": None,
           "task_loss_reduction": "mean",
           "stratifiers": None,
         }

@@ -8,7 +8,12 @@ INITIAL_MAGNITUDE = 0.05
 
 
 def add_table(
-  layer: keras.layers.Layer, name: str, num_embeddings: int, embedding_dim: int, seed: int
+  layer: keras.layers.Layer,
+  name: str,
+  num_embeddings: int,
+  embedding_dim: int,
+  seed: int,
+  l2: float = 0.0,
 ) -> tf.Variable:
   """Adds a trainable table to a layer: [num_embeddings + 1, embedding_dim] float32.
 
@@ -21,9 +26,11 @@ def add_table(
     num_embeddings: rows without the last one.
     embedding_dim: width of a row.
     seed: seed of the initial values.
+    l2: factor of the sum of the table's squares among the layer's losses.
   """
   initializer = keras.initializers.RandomUniform(-INITIAL_MAGNITUDE, INITIAL_MAGNITUDE, seed)
-  return layer.add_weight(name, (num_embeddings + 1, embedding_dim), initializer=initializer)
+  shape, penalty = (num_embeddings + 1, embedding_dim), keras.regularizers.L2(l2) if l2 else None
+  return layer.add_weight(name, shape, initializer=initializer, regularizer=penalty)
 
 
 def rows_in_range(ids: tf.Tensor, num_embeddings: int) -> tf.Tensor:

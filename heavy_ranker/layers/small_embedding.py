@@ -20,6 +20,7 @@ class SmallEmbedding(keras.layers.Layer):
     index: the column.
     seed: seed of the initial values.
     name: the layer's name.
+    l2: factor of the sum of the table's squares in the loss.
 
   Attributes:
     embeddings: the table, [num_embeddings + 1, embedding_dim].
@@ -32,15 +33,16 @@ class SmallEmbedding(keras.layers.Layer):
     index: int,
     seed: int,
     name: Optional[str] = None,
+    l2: float = 0.0,
   ):
     super().__init__(name=name)
     self._num_embeddings, self._embedding_dim = num_embeddings, embedding_dim
-    self._index, self._seed = index, seed
+    self._index, self._seed, self._l2 = index, seed, l2
 
   def build(self, input_shape: tf.TensorShape) -> None:
     """Creates the table."""
     self.embeddings = add_table(
-      self, "embeddings", self._num_embeddings, self._embedding_dim, self._seed
+      self, "embeddings", self._num_embeddings, self._embedding_dim, self._seed, self._l2
     )
     super().build(input_shape)
 

@@ -10,6 +10,7 @@ from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.training.loss_scale import Gradient, LossScale
 from heavy_ranker.training.losses import WeightedBinaryCrossentropy
 from heavy_ranker.training.task_loss_reduction import TaskLossReduction
+from heavy_ranker.training.weight_penalty import WeightPenalty
 
 # (features, labels by task, weights by task), as the input pipeline yields them.
 Batch = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -46,6 +47,7 @@ class MultiTaskRanker(tfrs.Model):
     }
     self.reduction = TaskLossReduction(config.model)
     self.loss_scale = LossScale() if config.training.compute_dtype == "float16" else None
+    self._penalty = WeightPenalty(config.model, ranker)
 
   def call(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
     """Returns the ranker's outputs, see `build_model`."""
@@ -110,4 +112,6 @@ class MultiTaskRanker(tfrs.Model):
   def _total(self, task_losses: tf.Tensor, inputs: Batch) -> tf.Tensor:
     _, labels, _ = inputs
     examples = tf.shape(next(iter(labels.values())))[0]
-    return self.reduction(task_losses, tf.cast(examples, tf.float32) / self._global_batch_size)
+    share = tf.cast(examples, tf.float32) / self._global_batch_size
+    # A part of the global batch has its share of what all weights cost.
+    return self.reduction(task_losses, share) + share * self._penalty()

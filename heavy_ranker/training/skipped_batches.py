@@ -14,7 +14,6 @@ from heavy_ranker.training.batch_evidence import (
 )
 from heavy_ranker.training.multi_task_ranker import PlacedBatch
 from tfrecords.errors import StorageError, TrainingError
-from tfrecords.shards import Shard
 
 _MOST_RECORDS_SHOWN = 3
 _MOST_SUSPECTS = 100
@@ -30,7 +29,7 @@ class SkippedBatches:
     ranker: the model, to find out which records it cannot be computed for.
     tasks: its tasks in order.
     groups: the gradients' groups in order.
-    shards: the files that batches name by number.
+    files: paths of the files that batches name by number.
   """
 
   def __init__(
@@ -41,10 +40,10 @@ class SkippedBatches:
     ranker: keras.Model,
     tasks: Sequence[str],
     groups: Sequence[str],
-    shards: Sequence[Shard],
+    files: Sequence[str],
   ):
     self._save_dir, self._allowed, self._ranker = save_dir, allowed, ranker
-    self._tasks, self._groups, self._shards = tasks, groups, shards
+    self._tasks, self._groups, self._files = tasks, groups, files
     self._count = count_evidence(save_dir, first_step)
     self._of_step = (first_step, 0)
 
@@ -111,7 +110,7 @@ class SkippedBatches:
     places = batch[3]
     found: dict[str, list[int]] = {}
     for number, position in zip(places["file"].numpy(), places["position"].numpy().tolist()):
-      found.setdefault(self._shards[number].path, []).append(position)
+      found.setdefault(self._files[number], []).append(position)
     return {path: sorted(positions) for path, positions in sorted(found.items())}
 
   def _suspects(self, batch: PlacedBatch) -> list[dict[str, object]]:
@@ -127,7 +126,7 @@ class SkippedBatches:
     not_finite = {**outcome, **{name: _bad_rows(values) for name, values in features.items()}}
     return [
       {
-        "file": self._shards[files[row]].path,
+        "file": self._files[files[row]],
         "position": int(positions[row]),
         "not_finite": [name for name, rows in not_finite.items() if rows[row]],
       }

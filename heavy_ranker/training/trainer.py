@@ -13,6 +13,7 @@ from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
 from heavy_ranker.training import run_lock
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
+from heavy_ranker.training.data_fit import fit_to_data
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.finite_state import FiniteState
@@ -159,6 +160,9 @@ class Trainer:
     if checkpoint is None:
       for report in fill_tables(self._model.ranker, tables):
         print(report)
+      fitted = fit_to_data(self._model.ranker, self._config)
+      if fitted is not None:
+        print(fitted)
       if self._config.training.initial_checkpoint_dir is not None:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
@@ -192,7 +196,7 @@ class Trainer:
       self._model.ranker,
       self._tasks,
       self._groups,
-      self._pipeline.shards,
+      self._pipeline.files,
     )
     with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
       log.event(

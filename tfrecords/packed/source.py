@@ -60,7 +60,9 @@ class PackedSource(FileSource):
       return min(self._packed.examples, at_most)
     return sum(1 for _ in self.in_order().take(at_most).prefetch(tf.data.AUTOTUNE))
 
-  def parse(self, rows: Block) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+  def parse(
+    self, rows: Block
+  ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
     """Takes a batch of examples apart.
 
     Args:
@@ -68,7 +70,7 @@ class PackedSource(FileSource):
 
     Returns:
       features, probabilities and labels as read, [batch, width] by name; what rectification made of
-      labels, by name; and the examples' names for error messages, [batch].
+      labels, by name; position and file of the record an example is from, int64 [batch] each.
     """
     chosen = self._selection
     batch = {
@@ -80,7 +82,7 @@ class PackedSource(FileSource):
       batch[task] = self._take(rows, LABELS)[:, column : column + 1]
       if task in chosen.rectified:
         rectified[task] = self._take(rows, RECTIFIED)[:, column : column + 1]
-    return batch, rectified, self._names(rows)
+    return batch, rectified, self._take(rows, POSITION)[:, 0], self._take(rows, SOURCE)[:, 0]
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     return self._blocks(numbered_records(number, path, compression)).unbatch()
@@ -113,10 +115,6 @@ class PackedSource(FileSource):
     }
     kept = self._sampler.kept(names, self._take(block, POSITION)[:, 0], chosen)
     return {kind: tf.boolean_mask(rows, kept) for kind, rows in block.items()}
-
-  def _names(self, rows: Block) -> tf.Tensor:
-    # Packed examples are named after the records they are from.
-    return diagnosis.record_names(self._take(rows, SOURCE)[:, 0], self._take(rows, POSITION)[:, 0])
 
   def _take(self, rows: Block, array: str) -> tf.Tensor:
     dtype, first, end = self._columns[array]
