@@ -13,6 +13,7 @@ from heavy_ranker.evaluation.report import report_path
 from heavy_ranker.evaluation.results_file import results_path
 from heavy_ranker.evaluation.table import format_result
 from heavy_ranker.serving.exporter import export, prepare_export_dir
+from heavy_ranker.training.cluster.cluster import joined
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
@@ -46,23 +47,38 @@ def train_evaluate_export(
     UserError: something outside the program is wrong; the message says how to mend it.
   """
   check_config(config)
-  if make_missing_data:
-    make_random_data_if_missing(config.train_data)
-  # What would only fail after training is looked at before.
-  prepare_export_dir(export_dir)
-  for name, partition in config.validation_data.items():
-    open_partition(config, name, partition)
-  started = time.monotonic()
-  train(config, fresh)
-  trained = time.monotonic()
+  with joined(config, fresh=fresh, export_dir=export_dir) as cluster:
+    # The others wait for each other's next step, and at the end for the chief's last.
+    if not cluster.is_chief:
+      cluster.gather("preparations")
+      train(config, fresh, cluster)
+      print("trained; the chief measures and exports", flush=True)
+      return cluster.gather("the export")[0]
+    if make_missing_data:
+      make_random_data_if_missing(config.train_data)
+    # What would only fail after training is looked at before.
+    prepare_export_dir(export_dir)
+    for name, partition in config.validation_data.items():
+      open_partition(config, name, partition)
+    cluster.gather("preparations")
+    started = time.monotonic()
+    train(config, fresh, cluster)
+    seconds = time.monotonic() - started
+    folder = _measure_and_export(config, export_dir, make_missing_data, seconds)
+    return cluster.gather("the export", folder)[0]
+
+
+def _measure_and_export(
+  config: HeavyRankerConfig, export_dir: Optional[str], labels_are_random: bool, seconds: float
+) -> str:
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
   checkpoint = require_checkpoint(save_dir)
   if config.validation_data:
     print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
-    if make_missing_data:
+    if labels_are_random:
       print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
   folder = export(config, checkpoint, export_dir)
-  _print_summary(config, save_dir, checkpoint, folder, trained - started)
+  _print_summary(config, save_dir, checkpoint, folder, seconds)
   return folder
 
 

@@ -2,7 +2,8 @@
 
 Exit codes: 0 success; 1 a defect of the program (with its traceback); 2 configuration or flags;
 3 data; 4 storage; 5 checkpoint; 6 training; 7 waited in vain; 8 lower precision changes
-the score too much; 9 a server refused or cannot be reached; 130 interrupted.
+the score too much; 9 a server refused or cannot be reached; 10 preempted by SIGTERM, the same
+command goes on; 12 another worker of the cluster was lost or differs; 130 interrupted.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from absl import app, flags, logging
 
 from tfrecords import paths
-from tfrecords.errors import ConfigError, UserError
+from tfrecords.errors import ConfigError, Preempted, UserError
 
 DEFAULT_CONFIG = "configs/local_prod.yaml"
 # For tools/build_files.py.
@@ -91,6 +92,10 @@ def run(command: Callable[[], None], description: str) -> None:
       sys.stdout.flush()
       print(f"error: {error}", file=sys.stderr)
       sys.exit(error.exit_code)
+    except Preempted as stop:
+      sys.stdout.flush()
+      print(f"preempted: {stop}", file=sys.stderr)
+      sys.exit(stop.exit_code)
     except KeyboardInterrupt:
       print("\ninterrupted", file=sys.stderr)
       sys.exit(130)

@@ -5,10 +5,11 @@ to the workers one by one: in evaluation each record comes once, in training (wh
 fails hands its files on) at least once; the order is none that could be repeated.
 """
 
+import functools
 import queue
 import socket
 import threading
-from typing import Callable
+from typing import Callable, Optional
 
 import tensorflow as tf
 
@@ -44,13 +45,16 @@ def check(config: DataConfig, key: str) -> None:
       )
 
 
-def distribute(dataset: tf.data.Dataset, config: DataConfig, key: str) -> tf.data.Dataset:
+def distribute(
+  dataset: tf.data.Dataset, config: DataConfig, key: str, job: Optional[str] = None
+) -> tf.data.Dataset:
   """Has a dataset made by the service.
 
   Args:
     dataset: without Python functions; the workers have to see its files under the same paths.
     config: the data section that names the dispatcher.
     key: its path in the configuration, for the messages.
+    job: who gives the same name shares the elements; all are this process's when None.
 
   Returns:
     Its elements, in the order in which workers have them ready.
@@ -61,11 +65,12 @@ def distribute(dataset: tf.data.Dataset, config: DataConfig, key: str) -> tf.dat
   service, where = config.data_service_dispatcher, f"{key}.data_service_dispatcher"
   _require_port(service, where)
   compression = "AUTO" if config.dataset_service_compression == "AUTO" else None
-  transform = tf.data.experimental.service.distribute(
-    tf.data.experimental.service.ShardingPolicy.DYNAMIC, service, compression=compression
+  policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+  transform = functools.partial(
+    tf.data.experimental.service.distribute, policy, service, compression=compression
   )
-  _require_worker(transform, service, where)
-  return dataset.apply(transform)
+  _require_worker(transform(), service, where)
+  return dataset.apply(transform(job_name=job))
 
 
 def _require_port(service: str, where: str) -> None:

@@ -54,6 +54,32 @@ class PrecisionError(UserError):
   exit_code = 8
 
 
+class ClusterError(UserError):
+  """Another worker of the cluster was lost, cannot be reached, or is set up differently."""
+
+  exit_code = 12
+
+
+class Preempted(SystemExit):
+  """SIGTERM asked the process to end; nothing is lost, and the same command goes on.
+
+  No UserError, since nothing is wrong, and no Exception, so that nobody takes it for a failure and
+  carries on. A program that does not catch it ends with the exit code.
+
+  Args:
+    message: what was reached and how to go on.
+  """
+
+  exit_code = 10
+
+  def __init__(self, message: str):
+    super().__init__(self.exit_code)
+    self._message = message
+
+  def __str__(self) -> str:
+    return self._message
+
+
 def reason(error: BaseException) -> str:
   """Returns what an error of the operating system or of TensorFlow says, in one line."""
   lines = str(getattr(error, "message", None) or error).splitlines()

@@ -30,6 +30,7 @@ from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
+from tfrecords.worker_share import WHOLE, WorkerShare
 
 Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
@@ -75,7 +76,6 @@ class BatchPlan:
     data_service.check(config, key)
     read = (*self._tasks, *self._downsampler.labels, *self._sampler.labels)
     self._labels = tuple(dict.fromkeys(read))
-    self._batch_size = config.global_batch_size * self._downsampler.multiplier
     features = features if features is None else tuple(features)
     outputs = self._preprocessor.outputs(known, config.tasks, features)
     chosen = _choose(features, outputs, f"{key}.seg_dense_schema")
@@ -112,12 +112,15 @@ class InputPipeline(BatchPlan):
     key: the section's path in the configuration, for the messages.
     probabilities: further features to yield, see `tfrecords.recorded_probabilities`, by name; no
       schema has to list them.
+    share: what this worker of several reads in training; batches then hold its part of the global
+      batch, [batch / workers] each.
 
   Attributes:
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
       [batch, width] (integer features other than `binary` are int64); labels and weights: dicts
       of float32 [batch] by task.
     shards: the files it reads.
+    all_shards: those of all workers together.
     skipped: what `ignore_data_errors` left out so far; None without that option.
 
   Raises:
@@ -132,15 +135,28 @@ class InputPipeline(BatchPlan):
     tasks: Optional[Iterable[str]] = None,
     key: str = "train_data",
     probabilities: Optional[Mapping[str, Feature]] = None,
+    share: WorkerShare = WHOLE,
   ):
     super().__init__(config, mode, features, tasks, key, probabilities)
+    self._share, self._rows = share, share.of_batch(config.global_batch_size, key)
+    self._records_read = self._rows * self._downsampler.multiplier
     self._check = RecordCheck(
       self._features, self._tasks, config.missing_labels, key, self._probabilities
     )
     self.skipped = SkippedData(key) if config.ignore_data_errors else None
-    self.shards = shards.shards_of(config, key, self.skipped)
+    self.all_shards = shards.shards_of(config, key, self.skipped)
+    # A service deals the files out itself, to whoever asks.
+    dealt = WHOLE if self._is_distributed else share
+    self.shards = dealt.of_files(self.all_shards)
     self._records = RecordSource(
-      config, self.shards, self._features, self._check, self.skipped, self._sampler, key
+      config,
+      self.shards,
+      self._features,
+      self._check,
+      self.skipped,
+      self._sampler,
+      key,
+      dealt.of_records(self.all_shards),
     )
     if mode == "train":
       self._check_batch_size()
@@ -158,17 +174,21 @@ class InputPipeline(BatchPlan):
   def _check_batch_size(self) -> None:
     multiplier = self._downsampler.multiplier
     with self.explained():
-      found = self._records.count(self._batch_size)
+      found = self._records.count(self._records_read)
     if found == 0 and self.skipped is not None:
       raise self.skipped.nothing_left()
-    if found < self._batch_size:
+    if found < self._records_read:
       share = f"a {multiplier}th (batch_multiplier) of " if multiplier > 1 else ""
       which = "those the sampler keeps of the" if self._config.sampler is not None else "the"
       raise DataError(
         f"{self._key}.global_batch_size: found {self._config.global_batch_size}, allowed: at most "
-        f"{found // multiplier}, which is {share}all {which} records in the {len(self.shards)} "
-        f"file(s) of {self._key}.{self._config.inputs_key}"
+        f"{found // multiplier * self._share.count}, which is {share}all {which} records in the "
+        f"{len(self.shards)} file(s) of {self._key}.{self._config.inputs_key}{self._of_worker()}"
       )
+
+  def _of_worker(self) -> str:
+    count = self._share.count
+    return f" that this worker reads, times {count} workers" if count > 1 else ""
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
@@ -177,21 +197,21 @@ class InputPipeline(BatchPlan):
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat()
-    batches = records.batch(self._batch_size, drop_remainder=training)
+    batches = records.batch(self._records_read, drop_remainder=training)
     parsed = batches.map(
       self._make_parse(),
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
       deterministic=True,
     )
     if self._is_distributed:
-      parsed = data_service.distribute(parsed, config, self._key)
+      parsed = data_service.distribute(parsed, config, self._key, self._share.job or None)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
     # Who only has the dataset has its reader, too.
     batches.records = self._records
     return batches
 
   def _make_parse(self):  # noqa: ANN202 - a function of the batch, for Dataset.map.
-    config, tasks = self._config, self._tasks
+    config, tasks, batch_size = self._config, self._tasks, self._rows
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
     # Evaluation always weights by its own rates; training corrects once, here or in the model.
     weighted = self._mode != "train" or config.sampling_correction == "weights"
@@ -201,7 +221,7 @@ class InputPipeline(BatchPlan):
       batch = parse(serialized, names)
       factor = None
       if self._downsampler.labels:
-        rows, factor = self._downsampler.rows(batch, config.global_batch_size)
+        rows, factor = self._downsampler.rows(batch, batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
         names = tf.gather(names, rows)
       recorded = {name: batch.pop(name) for name in self._probabilities}

@@ -13,6 +13,7 @@ from tfrecords.record_check import RecordCheck
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
+from tfrecords.worker_share import WHOLE, WorkerShare
 
 _COUNTED_TOGETHER = 256
 
@@ -30,6 +31,7 @@ class RecordSource:
     skipped: takes note of what is left out; None makes it an error.
     sampler: leaves records out on purpose.
     key: the section's path in the configuration, for the messages.
+    share: which of each file's records to read; the others are other workers'.
   """
 
   def __init__(
@@ -41,7 +43,9 @@ class RecordSource:
     skipped: Optional[SkippedData],
     sampler: Sampler,
     key: str,
+    share: WorkerShare = WHOLE,
   ):
+    self._share = share
     self._config, self._files, self._features = config, files, features
     self._sampler = sampler
     self._names = shards.names_below_inputs(files, config, key)
@@ -93,6 +97,8 @@ class RecordSource:
       records = self._chunks.read(number)
     else:
       records = _numbered_records(number, path, compression)
+    if self._share.count > 1:
+      records = records.shard(self._share.count, self._share.index)
     return self._sampler(records, self._features, self._names)
 
 

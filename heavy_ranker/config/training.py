@@ -4,6 +4,7 @@ from typing import Optional
 
 import pydantic
 
+from heavy_ranker.config.workers import WorkersConfig
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
 
@@ -25,6 +26,7 @@ class TrainingConfig(StrictModel):
     eval_log_every_n: batches between evaluation log lines.
     eval_timeout_in_s: how long a following evaluation waits for the next checkpoint.
     gradient_accumulation: batches of `train_data` whose gradients make one update; 1 when absent.
+    workers: how several machines train together.
   """
 
   save_dir: str
@@ -39,6 +41,7 @@ class TrainingConfig(StrictModel):
   eval_log_every_n: pydantic.PositiveInt = 5000
   eval_timeout_in_s: pydantic.PositiveFloat = 3600.0
   gradient_accumulation: Optional[pydantic.PositiveInt] = None
+  workers: WorkersConfig = WorkersConfig()
 
   @pydantic.model_validator(mode="after")
   def _check_evaluation(self) -> "TrainingConfig":

@@ -1,6 +1,7 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
 import math
+from typing import Optional
 
 import tensorflow as tf
 
@@ -10,6 +11,10 @@ from heavy_ranker.config_check import check_config
 from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
+from heavy_ranker.training.cluster.cluster import ALONE, Cluster, joined
+from heavy_ranker.training.cluster.cluster_checkpoints import ClusterCheckpoints
+from heavy_ranker.training.cluster.data_positions import make_positions
+from heavy_ranker.training.cluster.shared_folder import require_shared
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
@@ -22,19 +27,22 @@ from heavy_ranker.training.table_log import TableLog
 from heavy_ranker.training.warm_start import warm_start
 from heavy_ranker.z_score_statistics import notice_of_kept_statistics
 from tfrecords import paths
-from tfrecords.errors import TrainingError
+from tfrecords.errors import Preempted, TrainingError
 from tfrecords.folders import make_writable
 from tfrecords.input_pipeline import InputPipeline
 
 History = list[dict[str, float]]
 
 
-def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
+def train(
+  config: HeavyRankerConfig, fresh: bool = False, cluster: Optional[Cluster] = None
+) -> History:
   """Trains a ranker; a run that was interrupted continues as if it had never stopped.
 
   Args:
     config: the whole configuration.
     fresh: sets an earlier run in `training.save_dir` aside and starts over.
+    cluster: the workers that train together; those that TF_CONFIG names when None.
 
   Returns:
     What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`,
@@ -45,8 +53,10 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
       finite; the message says how to mend it.
   """
   check_config(config)
-  trainer = Trainer(config, fresh)
-  return trainer.run()
+  if cluster is None:
+    with joined(config, fresh=fresh) as cluster:
+      return Trainer(config, fresh, cluster).run()
+  return Trainer(config, fresh, cluster).run()
 
 
 class Trainer:
@@ -55,21 +65,27 @@ class Trainer:
   Args:
     config: the whole configuration.
     fresh: starts over, see `train`.
+    cluster: the workers that train together, this one among them.
   """
 
-  def __init__(self, config: HeavyRankerConfig, fresh: bool = False):
-    self._config = config
+  def __init__(self, config: HeavyRankerConfig, fresh: bool = False, cluster: Cluster = ALONE):
+    self._config, self._cluster = config, cluster
     self._tasks = list(config.model.tasks)
-    self._strategy = make_strategy()
+    self._strategy = cluster.strategy or make_strategy()
     replicas = self._strategy.num_replicas_in_sync
     batch_size = config.train_data.global_batch_size
     self._micro_batches = config.training.gradient_accumulation or 1
     self._examples_per_step = self._micro_batches * batch_size
+    self._local_replicas = replicas // cluster.count
     self._replica_batch_size = examples_per_replica(
       batch_size, replicas, "train_data.global_batch_size"
     )
     save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-    resumes = not fresh and latest_checkpoint(save_dir) is not None
+    found = latest_checkpoint(save_dir)
+    cluster.require_same(
+      "training.save_dir: the last checkpoint", found, "It has to be a folder all workers share"
+    )
+    resumes = not fresh and found is not None
     # The model first: if it cannot be built, that shows before a record is read.
     with self._strategy.scope():
       ranker = build_model(config, weights_follow=resumes)
@@ -83,8 +99,9 @@ class Trainer:
       self._step = tf.Variable(
         0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
       )
+    inputs = input_names(config, schema_widths(config))
     self._pipeline = InputPipeline(
-      config.train_data, "train", input_names(config, schema_widths(config)), self._tasks
+      config.train_data, "train", inputs, self._tasks, share=cluster.share
     )
     self._open_save_dir(fresh)
     self._table_log = TableLog(ranker, tables)
@@ -101,25 +118,40 @@ class Trainer:
   def _open_save_dir(self, fresh: bool) -> None:
     key = "training.save_dir"
     self._save_dir = make_writable(self._config.training.save_dir, key)
-    if fresh:
+    self._cluster.gather(f"{key} is there")
+    if fresh and self._cluster.is_chief:
       earlier = set_aside(self._save_dir)
       if earlier:
         print(
           f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it"
         )
       make_writable(self._save_dir, key)
+    require_shared(self._save_dir, key, self._cluster)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
-    self._checkpoints = CheckpointManager(
-      self._save_dir,
-      self._model.ranker,
-      optimizer,
-      self._step,
-      self._iterator if self._pipeline.position_can_be_saved else None,
-      data_fingerprint(self._config.train_data, self._pipeline.shards),
-      self._config.training.checkpoint_max_to_keep,
-      self._log_variances,
-    )
+    self._saved_step: Optional[int] = None
+    iterator = self._iterator if self._pipeline.position_can_be_saved else None
+    fingerprint = data_fingerprint(self._config.train_data, self._pipeline.all_shards)
+    positions = make_positions(self._save_dir, iterator, fingerprint, self._cluster)
+
+    def make_manager(save_dir: str) -> CheckpointManager:
+      return CheckpointManager(
+        save_dir,
+        self._model.ranker,
+        optimizer,
+        self._step,
+        iterator if positions is None else None,
+        fingerprint if positions is None else f"{fingerprint} of {self._cluster.count} workers",
+        self._config.training.checkpoint_max_to_keep,
+        self._log_variances,
+      )
+
+    if self._cluster.count == 1:
+      self._checkpoints = make_manager(self._save_dir)
+    else:
+      self._checkpoints = ClusterCheckpoints(
+        make_manager, self._save_dir, positions, self._step, self._cluster
+      )
     checkpoint = latest_checkpoint(self._save_dir)
     tables = self._config.model.large_embeddings
     if checkpoint is None:
@@ -131,6 +163,7 @@ class Trainer:
         check_vocabularies(self._model.ranker, tables, initial)
       return
     is_restored = self._checkpoints.restore(checkpoint)
+    self._cluster.gather("restored")
     check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not self._pipeline.position_can_be_saved:
@@ -149,18 +182,35 @@ class Trainer:
     if first_step >= last_step:
       print(f"nothing left to train: {first_step} of {last_step} steps are done")
       return history
-    with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
+    with (
+      RunLog(self._save_dir, first_step, last_step, self._cluster.is_chief) as log,
+      self._pipeline.explained(),
+    ):
       log.event(
         "training",
         f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} "
-        f"replica(s), {self._examples_per_step} examples a step{self._in_micro_batches()}",
+        f"replica(s){self._of_workers()}, {self._examples_per_step} examples a step"
+        f"{self._in_micro_batches()}",
       )
       try:
-        for step in range(first_step + 1, last_step + 1):
-          self._run_step(step, step == last_step, log, history)
+        with self._cluster.stopping_together():
+          for step in range(first_step + 1, last_step + 1):
+            if not self._cluster.may_begin(step):
+              self._stop(step - 1, log)
+            self._run_step(step, step == last_step, log, history)
       finally:
         self._report_skipped(log)
     return history
+
+  def _stop(self, step: int, log: RunLog) -> None:
+    """Ends after a step all workers have agreed on, with a checkpoint of it."""
+    if self._saved_step != step:
+      self._save(log)
+    log.event("preempted", "SIGTERM came to a worker: all stop here")
+    raise Preempted(
+      f"all workers stopped after step {step} of {self._config.training.num_train_steps}, which "
+      "the newest checkpoint holds. The same commands go on from there"
+    )
 
   def _report_skipped(self, log: RunLog) -> None:
     summary = self._pipeline.skipped.summary() if self._pipeline.skipped is not None else None
@@ -172,9 +222,10 @@ class Trainer:
     log_due = step % section.train_log_every_n == 0
     checkpoint_due = is_last or step % section.checkpoint_every_n == 0
     try:
-      for _ in range(self._micro_batches - 1):
-        self._accumulate(self._iterator)
-      outputs = self._train_step(self._iterator)
+      with self._cluster.explained():
+        for _ in range(self._micro_batches - 1):
+          self._accumulate(self._iterator)
+        outputs = self._train_step(self._iterator)
     except tf.errors.OutOfRangeError:
       inputs = f"train_data.{self._config.train_data.inputs_key}"
       raise TrainingError(
@@ -191,9 +242,17 @@ class Trainer:
       lengths = self._table_log.row_lengths()
       history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths))
     if checkpoint_due:
-      log.pause()
+      self._save(log)
+
+  def _save(self, log: RunLog) -> None:
+    log.pause()
+    with self._cluster.explained():
       log.event("checkpoint", self._checkpoints.save())
-      log.resume()
+    self._saved_step = int(self._step.numpy())
+    log.resume()
+
+  def _of_workers(self) -> str:
+    return f" of {self._cluster.count} workers" if self._cluster.count > 1 else ""
 
   def _in_micro_batches(self) -> str:
     return f" in {self._micro_batches} micro-batches" if self._micro_batches > 1 else ""
@@ -222,10 +281,11 @@ class Trainer:
   def _part_of(self, batch: Batch) -> Batch:
     """Cuts this replica's rows out of the global batch, on the host, where it lies."""
     context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
+    if self._local_replicas == 1:
       return batch
     size = self._replica_batch_size
-    start = context.replica_id_in_sync_group * size
+    # The batch holds the rows of this machine's replicas.
+    start = context.replica_id_in_sync_group % self._local_replicas * size
     with tf.device("CPU:0"):
       return tf.nest.map_structure(lambda tensor: tensor[start : start + size], batch)
 

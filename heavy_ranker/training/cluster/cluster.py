@@ -1,0 +1,223 @@
+"""The machines that train together, as the rest of the program sees them; mostly there is one."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
+
+import tensorflow as tf
+
+from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.config.workers import WorkersConfig
+from heavy_ranker.training.cluster.introduction import introduce
+from heavy_ranker.training.cluster.member import Member
+from heavy_ranker.training.cluster.rendezvous import meet
+from heavy_ranker.training.cluster.tf_config import Membership, read_membership
+from heavy_ranker.training.cluster.watchdog import Watchdog
+from tfrecords.errors import ClusterError, Preempted, reason
+from tfrecords.worker_share import WHOLE, WorkerShare
+
+# What TensorFlow's collectives and servers end with when a worker is gone.
+_OF_OTHERS = (
+  tf.errors.AbortedError,
+  tf.errors.CancelledError,
+  tf.errors.DeadlineExceededError,
+  tf.errors.FailedPreconditionError,
+  tf.errors.InternalError,
+  tf.errors.UnavailableError,
+  tf.errors.UnknownError,
+)
+_ABORTED = "Collective ops is aborted"
+_SECONDS_TO_NAME_IT = 5.0
+
+
+class Cluster:
+  """This machine alone: nobody to wait for. `Workers` is the same for several.
+
+  Attributes:
+    count: how many machines there are.
+    index: this one's number.
+    is_chief: whether it writes checkpoints, logs and exports.
+    share: what it reads of the training data.
+    strategy: over all machines; None lets the trainer make one for this machine.
+  """
+
+  count: int = 1
+  index: int = 0
+  is_chief: bool = True
+  share: WorkerShare = WHOLE
+  strategy: Optional[tf.distribute.Strategy] = None
+
+  def gather(self, what: str, value: Any = None) -> list[Any]:
+    """Waits until all workers are here; returns what each brought (plain data), chief first.
+
+    Args:
+      what: where they wait, the same for all.
+      value: what this one brings.
+
+    Raises:
+      ClusterError: another worker is lost.
+    """
+    del what
+    return [value]
+
+  def require_same(self, what: str, value: Any, way_out: str) -> None:
+    """Makes sure that all workers see the same.
+
+    Args:
+      what: what is compared, as a message names it.
+      value: what this worker sees, plain data.
+      way_out: the end of the message.
+
+    Raises:
+      ClusterError: they do not; or another worker is lost.
+    """
+
+  def explained(self) -> contextlib.AbstractContextManager:
+    """Returns a context in which TensorFlow's errors about other workers become ClusterErrors."""
+    return contextlib.nullcontext()
+
+  def may_begin(self, step: int) -> bool:
+    """Tells whether to make a step; False once all workers have agreed to stop before it."""
+    del step
+    return True
+
+  def stopping_together(self) -> contextlib.AbstractContextManager:
+    """Returns a context in which SIGTERM to one worker stops all after the same step."""
+    return contextlib.nullcontext()
+
+
+ALONE = Cluster()
+
+
+class Workers(Cluster):
+  """Several machines that train one model.
+
+  Args:
+    membership: who they are.
+    member: what they talk through.
+    strategy: made when all were there.
+    run_id: the same for all, and of this start only.
+  """
+
+  def __init__(
+    self, membership: Membership, member: Member, strategy: tf.distribute.Strategy, run_id: str
+  ):
+    self.count, self.index = membership.count, membership.index
+    self.is_chief, self.strategy = membership.is_chief, strategy
+    self.share = WorkerShare(self.index, self.count, f"training-{run_id}")
+    self._membership, self._member = membership, member
+
+  def gather(self, what: str, value: Any = None) -> list[Any]:
+    """See Cluster."""
+    return self._member.gather(what, value)
+
+  def require_same(self, what: str, value: Any, way_out: str) -> None:
+    """See Cluster."""
+    values = self.gather(what, value)
+    for index, found in enumerate(values):
+      if found != values[0]:
+        raise ClusterError(
+          f"{what}: {self._membership.describe(index)} finds {found!r}, the chief {values[0]!r}, "
+          f"allowed: the same on all workers. {way_out}"
+        )
+
+  def explained(self) -> contextlib.AbstractContextManager:
+    """See Cluster."""
+    return _explained(self._member)
+
+  def may_begin(self, step: int) -> bool:
+    """See Cluster."""
+    return self._member.may_begin(step)
+
+  def stopping_together(self) -> contextlib.AbstractContextManager:
+    """See Cluster."""
+    return _on_sigterm(self._member.request_stop)
+
+
+@contextlib.contextmanager
+def joined(config: HeavyRankerConfig, **flags: Any) -> Iterator[Cluster]:
+  """A context in which this process is one of the workers that TF_CONFIG names, if it names any.
+
+  TensorFlow must not have run anything before. All workers leave the context together.
+
+  Args:
+    config: the whole configuration; it has to be the same for all workers.
+    **flags: what else has to be.
+
+  Raises:
+    ConfigError: TF_CONFIG or a port cannot be used, or the workers do not divide the global batch.
+    ClusterError: a worker does not come, differs, or is lost within the context.
+  """
+  membership = read_membership()
+  if membership is None or membership.count == 1:
+    yield ALONE
+    return
+  section = config.training.workers
+  WorkerShare(0, membership.count).of_batch(config.train_data.global_batch_size, "train_data")
+  print(
+    f"{membership.describe(membership.index)} waits for {membership.count - 1} other worker(s)",
+    flush=True,
+  )
+  num_gpus = len(tf.config.list_physical_devices("GPU"))
+  introduction = introduce(membership, config, flags, num_gpus)
+  meeting = meet(membership, introduction, section.start_timeout_in_s)
+  member = Member(membership, meeting, section.lost_after_in_s)
+  watchdog = Watchdog(member)
+  try:
+    with _explained(member), _on_sigterm(_end_by_sigterm):
+      strategy = _make_strategy(section)
+      yield Workers(membership, member, strategy, meeting.run_id)
+      member.gather("the end")
+  except BaseException as error:
+    watchdog.stop()
+    member.leave(f"{type(error).__name__}: {error}")
+    raise
+  watchdog.stop()
+  member.leave()
+
+
+@contextlib.contextmanager
+def _on_sigterm(act: Callable[[], None]) -> Iterator[None]:
+  """A context in which SIGTERM does something else than to end the process."""
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  earlier = signal.signal(signal.SIGTERM, lambda *_: act())
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, earlier)
+
+
+def _end_by_sigterm() -> None:
+  raise Preempted(
+    "stopped by SIGTERM; what was finished is kept. Start all workers again: they go on from there"
+  )
+
+
+def _make_strategy(section: WorkersConfig) -> tf.distribute.MultiWorkerMirroredStrategy:
+  """Starts TensorFlow's servers; waits until those of all workers have started."""
+  options = tf.distribute.experimental.CommunicationOptions(
+    bytes_per_pack=section.megabytes_per_pack << 20,
+    implementation=tf.distribute.experimental.CommunicationImplementation[section.collectives],
+  )
+  return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+
+@contextlib.contextmanager
+def _explained(member: Member) -> Iterator[None]:
+  try:
+    yield
+  except tf.errors.OpError as error:
+    # A worker whose data is damaged has all others end with its own error.
+    if not isinstance(error, _OF_OTHERS) and _ABORTED not in str(error):
+      raise
+    failure = member.wait_for_failure(_SECONDS_TO_NAME_IT)
+    if failure is None:
+      failure = (
+        f"the connection to the other workers broke: {reason(error)}. Start all workers again: "
+        "they resume from the last checkpoint"
+      )
+    raise ClusterError(failure) from None
