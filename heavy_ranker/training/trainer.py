@@ -207,6 +207,7 @@ class Trainer:
     if self._saved_step != step:
       self._save(log)
     log.event("preempted", "SIGTERM came to a worker: all stop here")
+    self._cluster.gather("a stop")
     raise Preempted(
       f"all workers stopped after step {step} of {self._config.training.num_train_steps}, which "
       "the newest checkpoint holds. The same commands go on from there"
