@@ -6,13 +6,14 @@ names it. All shuffles are seeded and every parallel stage keeps its order: the 
 seed give the same batches.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Optional
 
 import tensorflow as tf
 
 from tfrecords import (
-  data_service,
+  data_service_client,
   diagnosis,
   labels,
   parsing,
@@ -23,6 +24,7 @@ from tfrecords import (
 )
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
+from tfrecords.dispatcher_watch import DispatcherWatch
 from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.record_check import RecordCheck
@@ -73,7 +75,7 @@ class BatchPlan:
     self._downsampler.check(config.tasks)
     self._sampler = Sampler(config.sampler if mode != "predict" else None, f"{key}.sampler")
     self._sampler.check(config.tasks)
-    data_service.check(config, key)
+    data_service_client.check(config, key)
     read = (*self._tasks, *self._downsampler.labels, *self._sampler.labels)
     self._labels = tuple(dict.fromkeys(read))
     features = features if features is None else tuple(features)
@@ -162,9 +164,24 @@ class InputPipeline(BatchPlan):
       self._check_batch_size()
     self.dataset = self._build()
 
-  def explained(self) -> diagnosis.Explained:
-    """Returns a context in which reading errors become DataErrors that name file and record."""
-    return diagnosis.Explained(self.shards, self._check, self._key, lambda: self._records.failure)
+  @contextlib.contextmanager
+  def explained(self) -> Iterator[None]:
+    """A context in which reading errors become DataErrors that name file and record.
+
+    With a data service it also ends the process, with exit code 7, once the dispatcher has been
+    away for too long; see `tfrecords.dispatcher_watch`.
+    """
+    explained = diagnosis.Explained(
+      self.shards, self._check, self._key, lambda: self._records.failure
+    )
+    with self._watching_dispatcher(), explained:
+      yield
+
+  def _watching_dispatcher(self) -> contextlib.AbstractContextManager:
+    if not self._is_distributed:
+      return contextlib.nullcontext()
+    where = f"{self._key}.data_service_dispatcher"
+    return DispatcherWatch(self._config.data_service_dispatcher, where)
 
   @property
   def position_can_be_saved(self) -> bool:
@@ -204,7 +221,7 @@ class InputPipeline(BatchPlan):
       deterministic=True,
     )
     if self._is_distributed:
-      parsed = data_service.distribute(parsed, config, self._key, self._share.job or None)
+      parsed = data_service_client.distribute(parsed, config, self._key, self._share.job or None)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
     # Who only has the dataset has its reader, too.
     batches.records = self._records

@@ -1,4 +1,4 @@
-"""Whole runs of several worker processes: equal to one machine, and no step lost whatever ends them.
+"""Whole runs of several worker processes: equal to one machine, and no step is lost in the end.
 
 One machine is fed the union of the workers' batches: each reads files, or records, of its own, so
 that nobody else has the same examples in the same batch.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.tfrecords import record_files
 from tests.tfrecords.record_files import flat_author_ids, record
-from tfrecords import data_service
+from tfrecords import data_service_client
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.input_pipeline import InputPipeline
 
@@ -96,7 +96,7 @@ def test_an_unknown_host_is_an_error(tmp_path):
 
 
 def test_a_dispatcher_without_workers_is_an_error(tmp_path, monkeypatch):
-  monkeypatch.setattr(data_service, "_SECONDS_TO_ANSWER", 2)
+  monkeypatch.setattr(data_service_client, "_SECONDS_TO_ANSWER", 2)
   record_files.write_shards(tmp_path, [3])
   dispatcher = SERVICE.DispatchServer()
   with pytest.raises(DataError, match="no answer within 2 seconds.* with at least one worker"):
@@ -104,7 +104,7 @@ def test_a_dispatcher_without_workers_is_an_error(tmp_path, monkeypatch):
 
 
 def test_something_else_at_the_address_is_an_error(tmp_path, monkeypatch):
-  monkeypatch.setattr(data_service, "_SECONDS_TO_ANSWER", 2)
+  monkeypatch.setattr(data_service_client, "_SECONDS_TO_ANSWER", 2)
   record_files.write_shards(tmp_path, [3])
   with socket.socket() as server:
     server.bind(("localhost", 0))
