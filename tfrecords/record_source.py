@@ -98,7 +98,9 @@ class RecordSource:
     else:
       records = _numbered_records(number, path, compression)
     if self._share.count > 1:
-      records = records.shard(self._share.count, self._share.index)
+      # Each file begins with another worker, so that short files do not favour the first ones.
+      first = (self._share.index - number) % self._share.count
+      records = records.shard(self._share.count, first)
     return self._sampler(records, self._features, self._names)
 
 

@@ -14,8 +14,8 @@ class WorkerShare:
   """One of several equal parts of the data; all of it by default.
 
   Each worker has files of its own: those at the places `index`, `index` + `count`, and so on of
-  the sorted list. Where there are fewer files than workers, each reads every file and takes the
-  records at those places of it.
+  the sorted list. Where there are fewer files than workers, each reads every file and takes every
+  `count`-th record of it.
 
   Attributes:
     index: which part, from 0.
