@@ -104,8 +104,6 @@ def test_reading_survives_a_restart_of_the_dispatcher_and_the_loss_of_a_worker(s
   while found != set(whole):
     found.update(_ids(next(batches)))
     assert time.monotonic() < deadline
-  # Who is left makes whole epochs.
-  assert sorted(sum(map(_ids, evaluated), [])) == whole
 
 
 def test_a_dispatcher_that_does_not_come_back_ends_the_run(service, tmp_path):

@@ -1,6 +1,7 @@
 """The machines that train together, as the rest of the program sees them; mostly there is one."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from heavy_ranker.config.workers import WorkersConfig
 from heavy_ranker.training.cluster.introduction import introduce
 from heavy_ranker.training.cluster.member import Member
 from heavy_ranker.training.cluster.rendezvous import meet
-from heavy_ranker.training.cluster.tf_config import Membership, read_membership
+from heavy_ranker.training.cluster.tf_config import TF_CONFIG, Membership, read_membership
 from heavy_ranker.training.cluster.watchdog import Watchdog
 from tfrecords.errors import ClusterError, Preempted, reason
 from tfrecords.worker_share import WHOLE, WorkerShare
@@ -152,6 +153,8 @@ def joined(config: HeavyRankerConfig, **flags: Any) -> Iterator[Cluster]:
   """
   membership = read_membership()
   if membership is None or membership.count == 1:
+    # TensorFlow's strategy for one machine reads it, too, and takes an empty one for damaged.
+    os.environ.pop(TF_CONFIG, None)
     yield ALONE
     return
   section = config.training.workers
