@@ -7,6 +7,7 @@ in how the model is put together. Writing them is the business of
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Optional
@@ -14,12 +15,16 @@ from typing import Optional
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.checkpoint_manifest import MANIFEST_SUFFIX, damage
 from tfrecords import paths
 from tfrecords.errors import CheckpointError, reason
 
 CHECKPOINT_NAME = "step"
 _FOLDER = "checkpoints"
 _INDEX_FILE = re.compile(rf"{CHECKPOINT_NAME}-(\d+)\.index")
+_INDEX_OR_MANIFEST = re.compile(rf"{CHECKPOINT_NAME}-(\d+)(?:\.index|{re.escape(MANIFEST_SUFFIX)})")
+# Training may delete checkpoints while others look for one.
+_LOOKS = 10
 VARIABLE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _NUMBERED_BY_KERAS = re.compile(r"(?P<parent>.*/cross_\d+)/(?P<layer>dense(_\d+)?)/(?P<rest>.*)")
 _MOST_DIFFERENCES_SHOWN = 20
@@ -31,10 +36,9 @@ def checkpoint_folder(save_dir: str) -> str:
 
 
 def latest_checkpoint(save_dir: str) -> Optional[str]:
-  """Returns a run's checkpoint of the most steps, or None.
+  """Returns a run's checkpoint of the most steps, whole or damaged, or None.
 
-  What counts is the files that are there, so that deleting a damaged checkpoint is enough to go
-  back to the one before.
+  What counts is the files that are there; `intact_checkpoint` looks into them.
   """
   found = checkpoints_of(save_dir)
   return found[-1] if found else None
@@ -42,29 +46,75 @@ def latest_checkpoint(save_dir: str) -> Optional[str]:
 
 def checkpoints_of(save_dir: str) -> list[str]:
   """Returns a run's checkpoints in the order of their steps."""
+  return _found(save_dir, _INDEX_FILE)
+
+
+def _found(save_dir: str, pattern: "re.Pattern[str]") -> list[str]:
   folder = checkpoint_folder(save_dir)
   names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-  steps = [int(match.group(1)) for match in map(_INDEX_FILE.fullmatch, names) if match]
+  steps = {int(match.group(1)) for match in map(pattern.fullmatch, names) if match}
   return [os.path.join(folder, f"{CHECKPOINT_NAME}-{step}") for step in sorted(steps)]
 
 
-def is_readable(checkpoint: str) -> bool:
-  """Tells whether a checkpoint is there whole: its index is written last, and ends in a footer."""
-  try:
-    tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-  except (tf.errors.OpError, ValueError, IndexError):
-    return False
-  return True
+def intact_checkpoint(save_dir: str) -> Optional[str]:
+  """Returns a run's newest checkpoint whose files are as they were written, or None without any.
+
+  Warns of newer ones that are damaged, with the file and what is wrong with it.
+
+  Raises:
+    CheckpointError: all of them are damaged.
+  """
+  for _ in range(_LOOKS):
+    damaged: dict[str, str] = {}
+    chosen = None
+    for path in reversed(_found(save_dir, _INDEX_OR_MANIFEST)):
+      wrong = damage(path)
+      if wrong is None:
+        chosen = path
+        break
+      if _is_there(path):
+        damaged[path] = wrong
+    if chosen is not None or damaged or latest_checkpoint(save_dir) is None:
+      break
+  if chosen is None and damaged:
+    raise CheckpointError(
+      f"{checkpoint_folder(save_dir)}: every checkpoint is damaged: {_listed(damaged)}. Put back "
+      "the files from a copy, or start over with --fresh"
+    )
+  if damaged:
+    print(
+      f"warning: damaged checkpoint: {_listed(damaged)}. Using {chosen}, the newest that is whole; "
+      "training replaces the damaged files as it goes on from there",
+      file=sys.stderr,
+      flush=True,
+    )
+  return chosen
+
+
+def damaged_checkpoints(save_dir: str, after: str) -> list[str]:
+  """Returns the checkpoints, or what is left of them, behind one: `intact_checkpoint` left them."""
+  step = step_of(after)
+  return [path for path in _found(save_dir, _INDEX_OR_MANIFEST) if step_of(path) > step]
+
+
+def _is_there(checkpoint: str) -> bool:
+  """Tells deletion, which takes index and manifest first, from damage."""
+  suffixes = (".index", MANIFEST_SUFFIX)
+  return any(tf.io.gfile.exists(f"{checkpoint}{suffix}") for suffix in suffixes)
+
+
+def _listed(damaged: dict[str, str]) -> str:
+  return "; ".join(f"{path}: {wrong}" for path, wrong in damaged.items())
 
 
 def require_checkpoint(save_dir: str, checkpoint: Optional[str] = None) -> str:
-  """Returns the given checkpoint, else a run's newest.
+  """Returns the given checkpoint, else a run's newest one that is not damaged.
 
   Raises:
-    CheckpointError: there is none.
+    CheckpointError: there is none, or the given one is damaged.
   """
   if checkpoint is None:
-    path = latest_checkpoint(save_dir)
+    path = intact_checkpoint(save_dir)
   else:
     path = paths.resolve(checkpoint, "--checkpoint").removesuffix(".index")
   if path is None:
@@ -72,12 +122,28 @@ def require_checkpoint(save_dir: str, checkpoint: Optional[str] = None) -> str:
       f"{checkpoint_folder(save_dir)}: no checkpoint found. Train first with //heavy_ranker:train, "
       "or name another run with --set training.save_dir=FOLDER"
     )
-  if not tf.io.gfile.exists(f"{path}.index"):
+  if checkpoint is not None:
+    require_intact(path)
+  return path
+
+
+def require_intact(checkpoint: str) -> None:
+  """Checks a checkpoint that was asked for by name.
+
+  Raises:
+    CheckpointError: there is no such checkpoint, or it is damaged; says which file and how.
+  """
+  if not _is_there(checkpoint):
     raise CheckpointError(
-      f"{path}: no checkpoint: {path}.index does not exist. Checkpoints are named "
+      f"{checkpoint}: no checkpoint: {checkpoint}.index does not exist. Checkpoints are named "
       f"FOLDER/{_FOLDER}/{CHECKPOINT_NAME}-N"
     )
-  return path
+  wrong = damage(checkpoint)
+  if wrong is not None:
+    raise CheckpointError(
+      f"{checkpoint}: the checkpoint is damaged: {wrong}. Name another one, or none for the run's "
+      "newest that is whole"
+    )
 
 
 def step_of(checkpoint: str) -> int:
@@ -127,7 +193,7 @@ def restore_weights(ranker: keras.Model, checkpoint: str) -> None:
   require_same_architecture(ranker, checkpoint)
   tracked = tf.train.Checkpoint(weights=weights_by_name(ranker))
   with reading(checkpoint):
-    tracked.restore(checkpoint).expect_partial().assert_existing_objects_matched()
+    tracked.read(checkpoint).expect_partial().assert_existing_objects_matched()
 
 
 def stored_shapes(checkpoint: str, section: str = "weights") -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from heavy_ranker import preemption
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
@@ -18,6 +19,7 @@ _FOLLOW = flags.DEFINE_bool(
 _AGAIN = flags.DEFINE_bool("again", False, "With --follow: also those that have a result already.")
 
 
+@preemption.handled()
 def _main() -> None:
   config = load_config(command_line.config_path(), command_line.overrides())
   if _FOLLOW.value and _CHECKPOINT.value is not None:

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from heavy_ranker import preemption
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 
@@ -17,6 +18,7 @@ _VERSION = flags.DEFINE_integer(
 )
 
 
+@preemption.handled()
 def _main() -> None:
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.

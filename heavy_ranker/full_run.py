@@ -5,6 +5,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker import preemption
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
@@ -12,13 +13,16 @@ from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
 from heavy_ranker.evaluation.report import report_path
 from heavy_ranker.evaluation.results_file import results_path
 from heavy_ranker.evaluation.table import format_result
+from heavy_ranker.serving.export_origin import earlier_export
 from heavy_ranker.serving.exporter import export, prepare_export_dir
+from heavy_ranker.training import run_lock
 from heavy_ranker.training.cluster.cluster import joined
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
 from tfrecords.command_hints import command, tool
 from tfrecords.config.data import DataConfig
+from tfrecords.folders import make_writable
 from tfrecords.generator import generate
 
 _RANDOM_EXAMPLES = 2048
@@ -45,10 +49,10 @@ def train_evaluate_export(
 
   Raises:
     UserError: something outside the program is wrong; the message says how to mend it.
+    Preempted: SIGTERM came; the same call goes on where this one ended.
   """
   check_config(config)
-  with joined(config, fresh=fresh, export_dir=export_dir) as cluster:
-    # The others wait for each other's next step, and at the end for the chief's last.
+  with preemption.handled(), joined(config, fresh=fresh, export_dir=export_dir) as cluster:
     if not cluster.is_chief:
       cluster.gather("preparations")
       train(config, fresh, cluster)
@@ -60,26 +64,33 @@ def train_evaluate_export(
     prepare_export_dir(export_dir)
     for name, partition in config.validation_data.items():
       open_partition(config, name, partition)
-    cluster.gather("preparations")
-    started = time.monotonic()
-    train(config, fresh, cluster)
-    seconds = time.monotonic() - started
-    folder = _measure_and_export(config, export_dir, make_missing_data, seconds)
-    return cluster.gather("the export", folder)[0]
-
-
-def _measure_and_export(
-  config: HeavyRankerConfig, export_dir: Optional[str], labels_are_random: bool, seconds: float
-) -> str:
-  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  checkpoint = require_checkpoint(save_dir)
-  if config.validation_data:
-    print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
-    if labels_are_random:
-      print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
-  folder = export(config, checkpoint, export_dir)
-  _print_summary(config, save_dir, checkpoint, folder, seconds)
+    save_dir = make_writable(config.training.save_dir, "training.save_dir")
+    with run_lock.holding(save_dir):
+      cluster.gather("preparations")
+      started = time.monotonic()
+      train(config, fresh, cluster)
+      seconds = time.monotonic() - started
+      checkpoint = require_checkpoint(save_dir)
+      if config.validation_data:
+        print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
+        if make_missing_data:
+          print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
+      folder = _export_once(config, checkpoint, export_dir)
+    _print_summary(config, save_dir, checkpoint, folder, seconds)
+    cluster.gather("the export", folder)
   return folder
+
+
+def _export_once(config: HeavyRankerConfig, checkpoint: str, export_dir: Optional[str]) -> str:
+  """Exports unless an earlier process of this run, or one like it, has got that far."""
+  earlier = earlier_export(config, checkpoint, prepare_export_dir(export_dir))
+  if earlier is None:
+    return export(config, checkpoint, export_dir)
+  print(
+    f"{earlier} is an export of this very checkpoint and configuration: nothing new to export "
+    "(//heavy_ranker:export makes another one)"
+  )
+  return earlier
 
 
 def make_random_data_if_missing(train_data: DataConfig) -> None:

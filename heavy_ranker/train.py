@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from heavy_ranker import preemption
 from heavy_ranker.config import load_config
 from tfrecords import command_line
 
@@ -14,6 +15,7 @@ _EXPORT_DIR = flags.DEFINE_string(
 )
 
 
+@preemption.handled()
 def _main() -> None:
   path = command_line.config_path()
   config = load_config(path, command_line.overrides())
@@ -31,8 +33,9 @@ if __name__ == "__main__":
     _main,
     """Trains a ranker, measures it on every partition of validation_data, and exports it.
 
-A run that was interrupted resumes where it stopped: repeat the command. With the default
-configuration, random data is written first if there is none.
+A run that was interrupted resumes where it stopped: repeat the command. SIGTERM makes it finish its
+step, write a checkpoint and end with exit code 10. With the default configuration, random data is
+written first if there is none.
 
   ./bazelw run //heavy_ranker:train
   ./bazelw run //heavy_ranker:train -- --config_path=configs/demo.yaml

@@ -5,6 +5,11 @@ the way out. Commands print the message without a traceback; anything else is a 
 program, keeps its traceback and exits with 1.
 """
 
+import re
+
+# The place in a graph, which says nothing to people.
+_OPERATION = re.compile(r"\{\{function_node [^}]*\}\}\s*")
+
 
 class UserError(Exception):
   """Something outside the program is wrong, and the message says how to mend it."""
@@ -82,5 +87,6 @@ class Preempted(SystemExit):
 
 def reason(error: BaseException) -> str:
   """Returns what an error of the operating system or of TensorFlow says, in one line."""
-  lines = str(getattr(error, "message", None) or error).splitlines()
+  text = _OPERATION.sub("", str(getattr(error, "message", None) or error))
+  lines = text.splitlines()
   return lines[0] if lines else type(error).__name__

@@ -37,6 +37,26 @@ def make_writable(path: str, key: str) -> str:
   return folder
 
 
+def flush_to_disk(path: str) -> None:
+  """Returns once a file's or folder's content would survive a loss of power.
+
+  Paths elsewhere than in this machine's file system are left to those who keep them.
+
+  Args:
+    path: absolute.
+
+  Raises:
+    OSError: the disk is full or fails.
+  """
+  if "://" in path:
+    return
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
 @contextlib.contextmanager
 def alone_in(folder: str) -> Iterator[None]:
   """A context that one process at a time is in; others wait and say so.

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from heavy_ranker.checkpoints import (
-  latest_checkpoint,
+  intact_checkpoint,
   require_checkpoint,
   restore_weights,
   step_of,
@@ -64,7 +64,7 @@ def trained_logistic_regression(config: HeavyRankerConfig) -> Baseline:
 
 
 def _train(own: HeavyRankerConfig, folder: str) -> None:
-  done, steps = latest_checkpoint(folder), own.training.num_train_steps
+  done, steps = intact_checkpoint(folder), own.training.num_train_steps
   if done is not None and step_of(done) >= steps:
     return
   print(

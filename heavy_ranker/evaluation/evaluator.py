@@ -7,6 +7,7 @@ from typing import Any, Optional
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker import preemption
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.calibration.sampling import sampling_ratios
@@ -113,9 +114,10 @@ class Evaluator:
       "score": _score_section(self._config),
       "partitions": partitions,
     }
-    write_result(result, results_path(self._save_dir, step))
-    write_summaries(result, self._save_dir)
-    write_report(self._save_dir)
+    with preemption.held():
+      write_result(result, results_path(self._save_dir, step))
+      write_summaries(result, self._save_dir)
+      write_report(self._save_dir)
     return result
 
   def set_up(self, calibration: Optional[FittedCalibration] = None) -> None:

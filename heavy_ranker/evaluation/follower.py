@@ -1,11 +1,13 @@
 """Evaluates the checkpoints of a run while training writes them."""
 
+import sys
 import time
 from typing import Optional
 
 import tensorflow as tf
 
-from heavy_ranker.checkpoints import checkpoint_folder, checkpoints_of, is_readable, step_of
+from heavy_ranker.checkpoint_manifest import damage
+from heavy_ranker.checkpoints import checkpoint_folder, checkpoints_of, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.evaluation.evaluator import Evaluator
 from heavy_ranker.evaluation.results_file import results_path
@@ -24,7 +26,8 @@ def follow(
   """Measures each checkpoint without a result, the oldest first, until training is done.
 
   Training is done when the checkpoint of `training.num_train_steps` has a result. A checkpoint that
-  training deletes before its turn is left out.
+  training deletes before its turn is left out, and so is a damaged one, with a warning, unless
+  training replaces it meanwhile.
 
   Args:
     config: the whole configuration.
@@ -50,6 +53,7 @@ class _Follower:
     self._evaluator.set_up()
     self._done: set[int] = set()
     self._left_out: list[int] = []
+    self._damaged: dict[int, str] = {}
 
   def run(self) -> str:
     timeout = self._config.training.eval_timeout_in_s
@@ -82,7 +86,21 @@ class _Follower:
   def _next(self) -> Optional[str]:
     """Returns the oldest checkpoint that waits to be measured and is there whole."""
     waiting = (path for path in checkpoints_of(self._save_dir) if not self._is_measured(path))
-    return next(filter(is_readable, waiting), None)
+    return next(filter(self._is_intact, waiting), None)
+
+  def _is_intact(self, path: str) -> bool:
+    wrong, step = damage(path), step_of(path)
+    if wrong is None:
+      self._damaged.pop(step, None)
+      return True
+    if tf.io.gfile.exists(f"{path}.index") and self._damaged.get(step) != wrong:
+      print(
+        f"warning: {path}: damaged: {wrong}. It is left out unless training replaces it",
+        file=sys.stderr,
+        flush=True,
+      )
+      self._damaged[step] = wrong
+    return False
 
   def _is_measured(self, path: str) -> bool:
     step = step_of(path)
@@ -95,7 +113,6 @@ class _Follower:
 
   def _is_training_done(self) -> bool:
     steps = [step_of(path) for path in checkpoints_of(self._save_dir)]
-    # A checkpoint that cannot be read is still being written: it is neither measured nor done.
     return any(
       step >= self._last_step() and (step in self._done or self._has_result(step)) for step in steps
     )
@@ -116,4 +133,5 @@ class _Follower:
   def _summary(self) -> str:
     measured = len(self._done) - len(self._left_out)
     deleted = f", {len(self._left_out)} deleted before their turn" if self._left_out else ""
-    return f"{measured} checkpoint(s) measured{deleted}"
+    damaged = f", {len(self._damaged)} left out as damaged" if self._damaged else ""
+    return f"{measured} checkpoint(s) measured{deleted}{damaged}"

@@ -6,11 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from heavy_ranker.training.log_history import keep_scalars
 from heavy_ranker.training.run_log import tensorboard_folder
 
 
 def write_summaries(result: dict[str, Any], save_dir: str) -> None:
   """Writes `METRIC/TASK`, `METRIC/STRATUM/TASK` and `ranking/METRIC`, a run a partition.
+
+  What an earlier evaluation of this step wrote is replaced.
 
   Args:
     result: an evaluation's result, see `heavy_ranker.evaluation.results_file`.
@@ -18,6 +21,7 @@ def write_summaries(result: dict[str, Any], save_dir: str) -> None:
   """
   for name, partition in result["partitions"].items():
     folder = os.path.join(tensorboard_folder(save_dir), f"evaluation_{name}")
+    keep_scalars(folder, lambda step: step != result["step"])
     writer = tf.summary.create_file_writer(folder)
     with writer.as_default(result["step"]):
       for tag, value in _scalars(partition).items():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from typing import Optional
 
@@ -14,7 +13,14 @@ from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_o
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
-from heavy_ranker.serving.export_files import PRECISION_FILE, SCORE_FILE, default_export_dir
+from heavy_ranker.serving import unfinished_exports
+from heavy_ranker.serving.export_files import (
+  ORIGIN_FILE,
+  PRECISION_FILE,
+  SCORE_FILE,
+  default_export_dir,
+)
+from heavy_ranker.serving.export_origin import origin_of
 from heavy_ranker.serving.precision_check import lower_precision
 from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
@@ -60,7 +66,10 @@ def export(
   calibration = applied_calibration(config, path)
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, path)
-  texts = {SCORE_FILE: _describe_score(config, step_of(path), calibration)}
+  texts = {
+    SCORE_FILE: _describe_score(config, step_of(path), calibration),
+    ORIGIN_FILE: json.dumps({"fingerprint": origin_of(config, path), "checkpoint": path}) + "\n",
+  }
   if config.export.precision != "float32":
     ranker, texts[PRECISION_FILE] = lower_precision(config, ranker)
   _write(config, ServingModule(config, ranker), texts, target)
@@ -68,7 +77,7 @@ def export(
 
 
 def prepare_export_dir(export_dir: Optional[str] = None) -> str:
-  """Returns the absolute folder of the versions, made and found writable.
+  """Returns the absolute folder of the versions, made, found writable, and without leftovers.
 
   Args:
     export_dir: the folder; saved_models/heavy_ranker of the checkout when None.
@@ -76,7 +85,9 @@ def prepare_export_dir(export_dir: Optional[str] = None) -> str:
   Raises:
     StorageError: it cannot be made or written.
   """
-  return make_writable(export_dir or default_export_dir(), "--export_dir")
+  base = make_writable(export_dir or default_export_dir(), "--export_dir")
+  unfinished_exports.remove_abandoned(base)
+  return base
 
 
 def _choose_version(base: str, version: Optional[int]) -> int:
@@ -93,18 +104,15 @@ def _write(
   config: HeavyRankerConfig, module: ServingModule, texts: Mapping[str, str], target: str
 ) -> None:
   """Writes under a name no server takes for a version, then renames."""
-  unfinished = os.path.join(os.path.dirname(target), f".unfinished-{uuid.uuid4().hex}")
   try:
-    tf.saved_model.save(module, unfinished, signatures=module.functions())
-    for name, text in texts.items():
-      _write_text(os.path.join(unfinished, name), text)
-    write_warmup_requests(config, module, unfinished)
-    tf.io.gfile.rename(unfinished, target)
+    with unfinished_exports.writing(os.path.dirname(target)) as unfinished:
+      tf.saved_model.save(module, unfinished, signatures=module.functions())
+      for name, text in texts.items():
+        _write_text(os.path.join(unfinished, name), text)
+      write_warmup_requests(config, module, unfinished)
+      tf.io.gfile.rename(unfinished, target)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(f"{target}: the export cannot be written: {reason(error)}") from None
-  finally:
-    if tf.io.gfile.exists(unfinished):
-      tf.io.gfile.rmtree(unfinished)
 
 
 def _write_text(path: str, text: str) -> None:

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
 import tf_keras as keras
@@ -12,12 +13,14 @@ from heavy_ranker.checkpoints import (
   CHECKPOINT_NAME,
   VARIABLE_SUFFIX,
   checkpoint_folder,
-  latest_checkpoint,
+  checkpoints_of,
+  damaged_checkpoints,
   reading,
   require_same_architecture,
   stored_shapes,
   weights_by_name,
 )
+from heavy_ranker.training import checkpoint_files
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import CheckpointError, StorageError, reason
 from tfrecords.shards import Shard
@@ -25,6 +28,20 @@ from tfrecords.shards import Shard
 # Beside the weights, so that measuring, exporting and warm starts do not ask for them.
 _LOG_VARIANCES = "task_log_variances"
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
+
+
+class Saved(NamedTuple):
+  """A checkpoint that has been written.
+
+  Attributes:
+    path: the checkpoint.
+    size: bytes of its files.
+    seconds: what writing and checking it took, during which training stood still.
+  """
+
+  path: str
+  size: int
+  seconds: float
 
 
 def data_fingerprint(config: DataConfig, shards: Sequence[Shard]) -> str:
@@ -35,6 +52,13 @@ def data_fingerprint(config: DataConfig, shards: Sequence[Shard]) -> str:
 
 class CheckpointManager:
   """Saves and restores a training run; a checkpoint is there whole or not at all.
+
+  One process at a time may have one for a folder (see `run_lock`): the first thing it does is to
+  remove what an interrupted save left there.
+
+  Training waits while a checkpoint is written. Weights, moments, shuffle buffers and position have
+  to be of the same moment, and TensorFlow's public API takes the data's position only as a part of
+  a checkpoint that it writes at once.
 
   Args:
     save_dir: the run's folder.
@@ -68,19 +92,16 @@ class CheckpointManager:
     self._log_variances = dict(log_variances or {})
     if self._log_variances:
       self._without_data[_LOG_VARIANCES] = self._log_variances
-    self._save_dir = save_dir
+    self._save_dir, self._max_to_keep = save_dir, max_to_keep
     self._position = {"data_position": iterator} if iterator is not None else {}
     self._folder = checkpoint_folder(save_dir)
-    self._remove_unfinished()
-    self._manager = tf.train.CheckpointManager(
-      tf.train.Checkpoint(**self._without_data, **self._position),
-      self._folder,
-      max_to_keep=max_to_keep,
-      checkpoint_name=CHECKPOINT_NAME,
-    )
+    self._damaged: list[str] = []
+    checkpoint_files.remove_unfinished(self._folder)
+    # Without a count of saves, which would tell a run that was interrupted from one that was not.
+    self._checkpoint = tf.train.Checkpoint(**self._without_data, **self._position)
 
   def restore(self, checkpoint: str) -> bool:
-    """Restores everything.
+    """Restores everything; newer checkpoints, which are damaged, go once the next one is written.
 
     Returns:
       Whether the position in the data was restored too: only into the same files, read in the
@@ -96,9 +117,10 @@ class CheckpointManager:
       stored = tf.train.load_checkpoint(checkpoint).get_tensor(_DATA_FINGERPRINT).decode()
       same_data = stored == self._fingerprint
       position = self._position if same_data else {}
-      status = tf.train.Checkpoint(**self._without_data, **position).restore(checkpoint)
+      status = tf.train.Checkpoint(**self._without_data, **position).read(checkpoint)
       status.expect_partial().assert_existing_objects_matched()
     self._without_data["data_fingerprint"].assign(self._fingerprint)
+    self._damaged = damaged_checkpoints(self._save_dir, after=checkpoint)
     return bool(position)
 
   def _require_same_loss(self, checkpoint: str) -> None:
@@ -114,33 +136,45 @@ class CheckpointManager:
       "training.initial_checkpoint_dir, which takes the weights"
     )
 
-  def save(self) -> str:
-    """Writes a checkpoint of the current step and returns its path.
+  def save(self) -> Saved:
+    """Writes a checkpoint of the current step, makes sure of it, and then deletes old ones.
 
     Raises:
-      StorageError: it cannot be written (a full disk, say); the ones before it are untouched.
+      StorageError: it cannot be written (a full disk, say), or is not there as it was written; the
+        ones before it are untouched.
     """
+    started = time.monotonic()
+    step = int(self._step.numpy())
+    path = os.path.join(self._folder, f"{CHECKPOINT_NAME}-{step}")
     try:
-      return self._manager.save(checkpoint_number=int(self._step.numpy()))
-    except (tf.errors.OpError, OSError) as error:
-      self._remove_unfinished()
-      last = latest_checkpoint(self._save_dir)
-      raise StorageError(
-        f"{self._folder}: the checkpoint of step {int(self._step.numpy())} cannot be written: "
-        f"{reason(error)}. Free space there and run the same command again: it resumes "
-        + (f"from {last}" if last else "from the start")
-      ) from None
+      tf.io.gfile.makedirs(self._folder)
+      self._checkpoint.write(checkpoint_files.unfinished_prefix(path))
+      size = checkpoint_files.publish(path)
+      self._delete_old(path)
+    except (tf.errors.OpError, OSError, ValueError, IndexError) as error:
+      raise self._not_written(step, error) from None
+    return Saved(path, size, time.monotonic() - started)
 
-  def _remove_unfinished(self) -> None:
-    """Deletes what an interrupted save left: temporary parts, and data without an index."""
-    if not tf.io.gfile.exists(self._folder):
-      return
-    names = tf.io.gfile.listdir(self._folder)
-    finished = {name[: -len(".index")] for name in names if name.endswith(".index")}
-    for name in names:
-      prefix = name.split(".")[0].rstrip("/")
-      path = os.path.join(self._folder, name)
-      if prefix.endswith("_temp"):
-        tf.io.gfile.rmtree(path)
-      elif prefix.startswith(f"{CHECKPOINT_NAME}-") and prefix not in finished:
-        tf.io.gfile.remove(path)
+  def _delete_old(self, saved: str) -> None:
+    for path in self._damaged:
+      if path != saved:
+        checkpoint_files.remove(path)
+    self._damaged = []
+    kept = checkpoints_of(self._save_dir)
+    if self._max_to_keep is not None:
+      old, kept = kept[: -self._max_to_keep], kept[-self._max_to_keep :]
+      for path in old:
+        checkpoint_files.remove(path)
+    checkpoint_files.write_state(self._folder, kept)
+
+  def _not_written(self, step: int, error: Exception) -> StorageError:
+    try:
+      checkpoint_files.remove_unfinished(self._folder)
+    except tf.errors.OpError:
+      pass  # The next process that trains here does it.
+    last = checkpoints_of(self._save_dir)
+    return StorageError(
+      f"{self._folder}: the checkpoint of step {step} cannot be written: {reason(error)}. Free "
+      "space there and run the same command again: it resumes "
+      + (f"from {last[-1]}" if last else "from the start")
+    )

@@ -4,6 +4,8 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker.training.run_lock import LOCK_FILE
+
 
 def set_aside(save_dir: str) -> Optional[str]:
   """Moves an earlier run out of the way.
@@ -14,7 +16,7 @@ def set_aside(save_dir: str) -> Optional[str]:
   Returns:
     Where the earlier run lies now, or None when there was none.
   """
-  if not tf.io.gfile.exists(save_dir) or not tf.io.gfile.listdir(save_dir):
+  if not tf.io.gfile.exists(save_dir) or set(tf.io.gfile.listdir(save_dir)) <= {LOCK_FILE}:
     return None
   number = 1
   while tf.io.gfile.exists(f"{save_dir}.{number}"):

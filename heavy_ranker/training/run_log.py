@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from tfrecords.errors import StorageError, reason
+from tfrecords.folders import flush_to_disk
 from tfrecords.progress import progress_bar
 
 _LOG_FILE = "train.log"
@@ -43,24 +45,53 @@ class RunLog:
     else:
       self._writer = tf.summary.create_noop_writer()
     self._bar = progress_bar(last_step, "training", unit="step", initial=first_step)
-    self._logged_step, self._logged_at = first_step, time.monotonic()
+    self._step, self._logged_step, self._logged_at = first_step, first_step, time.monotonic()
 
   def __enter__(self) -> "RunLog":
     return self
 
   def __exit__(self, *exception: object) -> None:
     self._bar.close()
-    self._writer.close()
+    try:
+      self._writer.close()
+    except tf.errors.OpError as error:
+      # Whatever ended the run says more than that its scalars cannot be written either.
+      if exception[0] is None:
+        raise self._not_written(error) from None
 
-  def event(self, kind: str, text: str) -> None:
-    """Tells something that happens once, on the terminal and in the log (event=KIND text="...")."""
-    self._bar.write(f"{kind}: {text}", file=sys.stdout)
+  def event(self, kind: str, text: str, **figures: object) -> None:
+    """Tells something that happens once, on the terminal and in the log.
+
+    The line is event=KIND at=STEP text="...", then the figures; STEP is that of the last
+    `advance`. A run that resumes from an earlier step drops it, see `log_history`.
+
+    Args:
+      kind: one word.
+      text: what happened, for people.
+      figures: key=value pairs.
+    """
+    shown = "".join(f", {name} {value}" for name, value in figures.items())
+    self._bar.write(f"{kind}: {text}{shown}", file=sys.stdout)
     sys.stdout.flush()
-    self._append(event=kind, text=json.dumps(text))
+    self._append(event=kind, at=self._step, text=json.dumps(text), **figures)
 
   def advance(self) -> None:
     """Counts one step."""
+    self._step += 1
     self._bar.update(1)
+
+  def flush(self) -> None:
+    """Returns once all that was logged is in the files: what a checkpoint's reader relies on.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    try:
+      self._writer.flush()
+      if self._is_written and os.path.exists(self._path):
+        flush_to_disk(self._path)
+    except (tf.errors.OpError, OSError) as error:
+      raise self._not_written(error) from None
 
   def step(
     self,
@@ -92,13 +123,9 @@ class RunLog:
     scalars = {("loss" if name == "loss" else f"loss/{name}"): v for name, v in losses.items()}
     scalars.update({f"log_variance/{task}": value for task, value in log_variances.items()})
     scalars["examples_per_second"] = examples_per_second
-    with self._writer.as_default(step):
-      for name, value in scalars.items():
-        tf.summary.scalar(name, value)
-      for group, rate in learning_rates.items():
-        tf.summary.scalar(f"learning_rate/{group}", rate)
-      for table, length in row_lengths.items():
-        tf.summary.scalar(f"row_length/{table}", length)
+    rates = {f"learning_rate/{group}": rate for group, rate in learning_rates.items()}
+    lengths = {f"row_length/{table}": length for table, length in row_lengths.items()}
+    self._write_scalars(step, {**scalars, **rates, **lengths})
     self._bar.set_postfix(loss=f"{losses['loss']:.4f}", examples_s=f"{examples_per_second:.0f}")
     self._append(step=step, **{name: f"{value:.6g}" for name, value in scalars.items()})
     if self._bar.disable:
@@ -106,6 +133,14 @@ class RunLog:
         f"step {step}: loss {losses['loss']:.5f}, {examples_per_second:.0f} examples/s", flush=True
       )
     return {"step": step, **scalars}
+
+  def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    try:
+      with self._writer.as_default(step):
+        for name, value in scalars.items():
+          tf.summary.scalar(name, value)
+    except tf.errors.OpError as error:
+      raise self._not_written(error) from None
 
   def pause(self) -> None:
     """Takes what comes next (a checkpoint, say) out of the time a step is charged with."""
@@ -120,5 +155,14 @@ class RunLog:
       return
     stamp = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     line = " ".join([stamp, *(f"{name}={value}" for name, value in fields.items())])
-    with open(self._path, "a", encoding="utf-8") as file:
-      file.write(line + "\n")
+    try:
+      with open(self._path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    except OSError as error:
+      raise self._not_written(error) from None
+
+  def _not_written(self, error: Exception) -> StorageError:
+    return StorageError(
+      f"{self._path}: the log cannot be written: {reason(error)}. Free space there and run the "
+      "same command again: it resumes from the newest checkpoint"
+    )

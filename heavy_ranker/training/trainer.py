@@ -1,15 +1,18 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
+import contextlib
 import math
 from typing import Optional
 
 import tensorflow as tf
 
-from heavy_ranker.checkpoints import latest_checkpoint
+from heavy_ranker import preemption
+from heavy_ranker.checkpoints import intact_checkpoint, latest_checkpoint
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
+from heavy_ranker.training import run_lock
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
 from heavy_ranker.training.cluster.cluster import ALONE, Cluster, joined
 from heavy_ranker.training.cluster.cluster_checkpoints import ClusterCheckpoints
@@ -20,6 +23,7 @@ from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
 from heavy_ranker.training.initial_tables import check_vocabularies, fill_tables
 from heavy_ranker.training.learning_rates import Schedule
+from heavy_ranker.training.log_history import cut_back
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
 from heavy_ranker.training.optimizer import learning_rate_configs, make_optimizer
 from heavy_ranker.training.run_log import RunLog
@@ -27,7 +31,7 @@ from heavy_ranker.training.table_log import TableLog
 from heavy_ranker.training.warm_start import warm_start
 from heavy_ranker.z_score_statistics import notice_of_kept_statistics
 from tfrecords import paths
-from tfrecords.errors import Preempted, TrainingError
+from tfrecords.errors import TrainingError
 from tfrecords.folders import make_writable
 from tfrecords.input_pipeline import InputPipeline
 
@@ -49,14 +53,18 @@ def train(
     and `log_variance/TASK` where those are learned.
 
   Raises:
-    UserError: configuration, data, storage or checkpoint cannot be used, or the loss is not
-      finite; the message says how to mend it.
+    UserError: configuration, data, storage or checkpoint cannot be used, the loss is not finite, or
+      another process trains in the folder; the message says how to mend it.
+    Preempted: SIGTERM came; the step under way was finished and its checkpoint written.
   """
   check_config(config)
-  if cluster is None:
-    with joined(config, fresh=fresh) as cluster:
-      return Trainer(config, fresh, cluster).run()
-  return Trainer(config, fresh, cluster).run()
+  with preemption.handled(), contextlib.ExitStack() as stack:
+    if cluster is None:
+      cluster = stack.enter_context(joined(config, fresh=fresh))
+    if cluster.is_chief:
+      save_dir = make_writable(config.training.save_dir, "training.save_dir")
+      stack.enter_context(run_lock.holding(save_dir))
+    return Trainer(config, fresh, cluster).run()
 
 
 class Trainer:
@@ -126,6 +134,7 @@ class Trainer:
           f"--fresh: the earlier run now lies in {earlier}; delete it when you are done with it"
         )
       make_writable(self._save_dir, key)
+      run_lock.hold(self._save_dir)
     require_shared(self._save_dir, key, self._cluster)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
@@ -152,7 +161,11 @@ class Trainer:
       self._checkpoints = ClusterCheckpoints(
         make_manager, self._save_dir, positions, self._step, self._cluster
       )
-    checkpoint = latest_checkpoint(self._save_dir)
+    self._start_or_restore()
+
+  def _start_or_restore(self) -> None:
+    checkpoint = intact_checkpoint(self._save_dir)
+    self._cluster.gather("a checkpoint is chosen")
     tables = self._config.model.large_embeddings
     if checkpoint is None:
       for report in fill_tables(self._model.ranker, tables):
@@ -161,9 +174,13 @@ class Trainer:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
         check_vocabularies(self._model.ranker, tables, initial)
+      if self._cluster.is_chief:
+        cut_back(self._save_dir, 0, None)
       return
     is_restored = self._checkpoints.restore(checkpoint)
     self._cluster.gather("restored")
+    if self._cluster.is_chief:
+      cut_back(self._save_dir, int(self._step.numpy()), checkpoint)
     check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not self._pipeline.position_can_be_saved:
@@ -193,7 +210,7 @@ class Trainer:
         f"{self._in_micro_batches()}",
       )
       try:
-        with self._cluster.stopping_together():
+        with preemption.held():
           for step in range(first_step + 1, last_step + 1):
             if not self._cluster.may_begin(step):
               self._stop(step - 1, log)
@@ -203,14 +220,14 @@ class Trainer:
     return history
 
   def _stop(self, step: int, log: RunLog) -> None:
-    """Ends after a step all workers have agreed on, with a checkpoint of it."""
+    """Ends for a SIGTERM that came to a worker, with a checkpoint of this step."""
     if self._saved_step != step:
       self._save(log)
-    log.event("preempted", "SIGTERM came to a worker: all stop here")
+    log.event("preempted", "SIGTERM came: stopping here")
     self._cluster.gather("a stop")
-    raise Preempted(
-      f"all workers stopped after step {step} of {self._config.training.num_train_steps}, which "
-      "the newest checkpoint holds. The same commands go on from there"
+    preemption.stop(
+      f"stopped by SIGTERM after step {step} of {self._config.training.num_train_steps}, which the "
+      "newest checkpoint holds. The same command goes on from there"
     )
 
   def _report_skipped(self, log: RunLog) -> None:
@@ -221,7 +238,6 @@ class Trainer:
   def _run_step(self, step: int, is_last: bool, log: RunLog, history: History) -> None:
     section = self._config.training
     log_due = step % section.train_log_every_n == 0
-    checkpoint_due = is_last or step % section.checkpoint_every_n == 0
     try:
       with self._cluster.explained():
         for _ in range(self._micro_batches - 1):
@@ -235,6 +251,8 @@ class Trainer:
         "training.num_train_steps"
       ) from None
     log.advance()
+    is_round = step % section.checkpoint_every_n == 0
+    checkpoint_due = is_last or is_round
     if log_due or checkpoint_due:
       losses = self._losses(outputs, step)
     if log_due:
@@ -247,9 +265,12 @@ class Trainer:
 
   def _save(self, log: RunLog) -> None:
     log.pause()
+    log.flush()
     with self._cluster.explained():
-      log.event("checkpoint", self._checkpoints.save())
+      saved = self._checkpoints.save()
     self._saved_step = int(self._step.numpy())
+    figures = {"megabytes": f"{saved.size / 1e6:.1f}", "seconds": f"{saved.seconds:.2f}"}
+    log.event("checkpoint", saved.path, **figures)
     log.resume()
 
   def _of_workers(self) -> str:

@@ -5,10 +5,12 @@ import os
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.checkpoint_manifest import MANIFEST_SUFFIX
 from heavy_ranker.checkpoints import (
   latest_checkpoint,
   reading,
   require_checkpoint,
+  require_intact,
   stored_shapes,
   weights_by_name,
 )
@@ -32,7 +34,7 @@ def warm_start(ranker: keras.Model, initial_checkpoint_dir: str) -> str:
     What was taken and what was not, for people.
 
   Raises:
-    CheckpointError: there is no checkpoint, or nothing in it fits.
+    CheckpointError: there is no checkpoint, it is damaged, or nothing in it fits.
   """
   checkpoint = _find(paths.resolve(initial_checkpoint_dir, _KEY))
   with reading(checkpoint):
@@ -47,14 +49,15 @@ def warm_start(ranker: keras.Model, initial_checkpoint_dir: str) -> str:
       f"the model's {len(wanted)}; leave the key out to start from nothing"
     )
   with reading(checkpoint):
-    tf.train.Checkpoint(weights=taken).restore(checkpoint).expect_partial()
+    tf.train.Checkpoint(weights=taken).read(checkpoint).expect_partial()
   left_out = [name for name in wanted if name not in taken]
   rest = f"; initial weights for {_describe(left_out)}" if left_out else ""
   return f"{len(taken)} of {len(wanted)} weights from {checkpoint}{rest}"
 
 
 def _find(path: str) -> str:
-  if tf.io.gfile.exists(f"{path}.index"):
+  if tf.io.gfile.exists(f"{path}.index") or tf.io.gfile.exists(f"{path}{MANIFEST_SUFFIX}"):
+    require_intact(path)
     return path
   if os.path.basename(path.rstrip("/")) == "checkpoints":
     path = os.path.dirname(path.rstrip("/"))

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Iterator
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import tensorflow as tf
 
+from heavy_ranker import preemption
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.workers import WorkersConfig
 from heavy_ranker.training.cluster.introduction import introduce
@@ -16,7 +15,7 @@ from heavy_ranker.training.cluster.member import Member
 from heavy_ranker.training.cluster.rendezvous import meet
 from heavy_ranker.training.cluster.tf_config import TF_CONFIG, Membership, read_membership
 from heavy_ranker.training.cluster.watchdog import Watchdog
-from tfrecords.errors import ClusterError, Preempted, reason
+from tfrecords.errors import ClusterError, reason
 from tfrecords.worker_share import WHOLE, WorkerShare
 
 # What TensorFlow's collectives and servers end with when a worker is gone.
@@ -80,13 +79,9 @@ class Cluster:
     return contextlib.nullcontext()
 
   def may_begin(self, step: int) -> bool:
-    """Tells whether to make a step; False once all workers have agreed to stop before it."""
+    """Tells whether to make a step; not after SIGTERM, to any worker, for all alike."""
     del step
-    return True
-
-  def stopping_together(self) -> contextlib.AbstractContextManager:
-    """Returns a context in which SIGTERM to one worker stops all after the same step."""
-    return contextlib.nullcontext()
+    return not preemption.requested()
 
 
 ALONE = Cluster()
@@ -130,11 +125,9 @@ class Workers(Cluster):
 
   def may_begin(self, step: int) -> bool:
     """See Cluster."""
+    if preemption.requested():
+      self._member.request_stop()
     return self._member.may_begin(step)
-
-  def stopping_together(self) -> contextlib.AbstractContextManager:
-    """See Cluster."""
-    return _on_sigterm(self._member.request_stop)
 
 
 @contextlib.contextmanager
@@ -169,7 +162,7 @@ def joined(config: HeavyRankerConfig, **flags: Any) -> Iterator[Cluster]:
   member = Member(membership, meeting, section.lost_after_in_s)
   watchdog = Watchdog(member)
   try:
-    with _explained(member), _on_sigterm(_end_by_sigterm):
+    with _explained(member):
       strategy = _make_strategy(section)
       yield Workers(membership, member, strategy, meeting.run_id)
       member.gather("the end")
@@ -179,25 +172,6 @@ def joined(config: HeavyRankerConfig, **flags: Any) -> Iterator[Cluster]:
     raise
   watchdog.stop()
   member.leave()
-
-
-@contextlib.contextmanager
-def _on_sigterm(act: Callable[[], None]) -> Iterator[None]:
-  """A context in which SIGTERM does something else than to end the process."""
-  if threading.current_thread() is not threading.main_thread():
-    yield
-    return
-  earlier = signal.signal(signal.SIGTERM, lambda *_: act())
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGTERM, earlier)
-
-
-def _end_by_sigterm() -> None:
-  raise Preempted(
-    "stopped by SIGTERM; what was finished is kept. Start all workers again: they go on from there"
-  )
 
 
 def _make_strategy(section: WorkersConfig) -> tf.distribute.MultiWorkerMirroredStrategy:

@@ -1,23 +1,15 @@
 """Checkpoints of several workers: one, which the chief writes, and a position of each."""
 
+import os
 import tempfile
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
-from heavy_ranker.checkpoints import checkpoint_folder, latest_checkpoint, step_of
+from heavy_ranker.checkpoints import CHECKPOINT_NAME, checkpoint_folder, step_of
+from heavy_ranker.training.checkpoint_manager import CheckpointManager, Saved
 from heavy_ranker.training.cluster.cluster import Cluster
 from heavy_ranker.training.cluster.data_positions import DataPositions
-
-
-class Checkpoints(Protocol):
-  """What saves and restores a run of one machine, see CheckpointManager."""
-
-  def restore(self, checkpoint: str) -> bool:
-    """Restores everything; returns whether the position in the data was, too."""
-
-  def save(self) -> str:
-    """Writes a checkpoint of the current step and returns its path."""
 
 
 class ClusterCheckpoints:
@@ -37,7 +29,7 @@ class ClusterCheckpoints:
 
   def __init__(
     self,
-    make_manager: Callable[[str], Checkpoints],
+    make_manager: Callable[[str], CheckpointManager],
     save_dir: str,
     positions: Optional[DataPositions],
     step: tf.Variable,
@@ -66,21 +58,22 @@ class ClusterCheckpoints:
       print(f"{checkpoint}: {problem}")
     return problem is None
 
-  def save(self) -> str:
-    """Writes a checkpoint and all positions; returns the checkpoint's path on every worker.
+  def save(self) -> Saved:
+    """Writes a checkpoint and all positions; every worker returns the chief's path.
 
     Raises:
       StorageError: this worker cannot write.
       ClusterError: another worker is lost; the checkpoints before are untouched.
     """
+    step = int(self._step.numpy())
     # Positions first: a checkpoint that is there has all of them.
     if self._positions is not None:
-      self._positions.save(int(self._step.numpy()))
-    self._manager.save()
-    self._cluster.gather("a checkpoint")
+      self._positions.save(step)
+    saved = self._manager.save()
+    self._cluster.gather(f"checkpoint of step {step}")
     if self._scratch is not None:
       tf.io.gfile.rmtree(checkpoint_folder(self._scratch.name))
-      tf.io.gfile.makedirs(checkpoint_folder(self._scratch.name))
     elif self._positions is not None:
       self._positions.remove_unused()
-    return latest_checkpoint(self._save_dir) or ""
+    folder = checkpoint_folder(self._save_dir)
+    return saved._replace(path=os.path.join(folder, f"{CHECKPOINT_NAME}-{step}"))

@@ -65,9 +65,10 @@ class Member:
       return self._proceeds.pop(name)
 
   def request_stop(self) -> None:
-    """Has all workers stop after a step they agree on; a signal handler may ask for it, too."""
-    # Said by a thread: a handler may have interrupted whoever holds a lock.
-    self._stop_requested = True
+    """Has all workers stop after a step they agree on; see `may_begin`."""
+    if not self._stop_requested:
+      self._stop_requested = True
+      self._say({"kind": "stop"})
 
   def may_begin(self, step: int) -> bool:
     """Asks whether to make a step, and says that it has begun.
@@ -152,11 +153,7 @@ class Member:
       self._fail(0, described(error, self._lost_after))
 
   def _beat(self) -> None:
-    has_asked = False
     while not self._is_over.wait(HEARTBEAT_SECONDS):
-      if self._stop_requested and not has_asked:
-        has_asked = True
-        self._say({"kind": "stop"})
       if self._hub is not None:
         self._hub.beat()
       else:

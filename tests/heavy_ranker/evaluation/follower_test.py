@@ -11,7 +11,7 @@ from heavy_ranker.evaluation import follower
 from heavy_ranker.evaluation.evaluator import Evaluator
 from heavy_ranker.evaluation.follower import follow
 from tests.heavy_ranker.small_run import small_config
-from tfrecords.errors import CheckpointError, NothingNewError
+from tfrecords.errors import NothingNewError
 
 BAZEL_SIZE = "large"
 
@@ -112,9 +112,18 @@ def test_before_the_first_checkpoint_it_waits(run, measured, capsys):
   assert capsys.readouterr().out.count("waiting for a checkpoint in") == 1
 
 
-def test_a_damaged_checkpoint_is_an_error(run):
+def test_a_damaged_checkpoint_is_left_out_and_named_once(run, measured, capsys):
   folder, config = run
   for path in (folder / "checkpoints").glob("step-4.data*"):
     path.write_bytes(b"")
-  with pytest.raises(CheckpointError, match="step-4: the checkpoint cannot be restored"):
-    follow(config)
+  assert follow(config).endswith("1 checkpoint(s) measured, 1 left out as damaged")
+  assert measured == [6]
+  assert capsys.readouterr().err.count("step-4: damaged: step-4.data-00000-of-00001 has 0") == 1
+
+
+def test_a_damaged_last_checkpoint_is_waited_for(run, measured):
+  folder, config = run
+  (folder / "checkpoints" / "step-6.index").write_bytes(b"")
+  with pytest.raises(NothingNewError, match="1 left out as damaged"):
+    follow(config, seconds_between_looks=0.05)
+  assert measured == [4]

@@ -1,6 +1,8 @@
 """Training runs: resuming, checkpoints, logs, and what goes wrong."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,13 @@ import pytest
 import tensorflow as tf
 
 from heavy_ranker import train
+from heavy_ranker.checkpoint_manifest import damage
 from heavy_ranker.checkpoints import latest_checkpoint
+from heavy_ranker.training import checkpoint_files, trainer
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from tests.heavy_ranker.small_run import TASKS, small_config, write_config, write_records
 from tfrecords import paths
-from tfrecords.errors import CheckpointError, DataError, StorageError, TrainingError
+from tfrecords.errors import CheckpointError, DataError, Preempted, StorageError, TrainingError
 
 BAZEL_SIZE = "large"
 
@@ -204,22 +208,84 @@ def test_a_checkpoint_of_another_architecture_is_refused_and_told_apart(tmp_path
   assert "--fresh" in message
 
 
-def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
-  train(small_config(tmp_path))
-  data = tmp_path / "run" / "checkpoints" / "step-6.data-00000-of-00001"
+def _steps_of_log(run):
+  words = Path(log_path(str(run))).read_text().split()
+  return [int(word[5:]) for word in words if word.startswith("step=")]
+
+
+def test_a_damaged_checkpoint_is_named_the_one_before_is_used_and_it_is_replaced(tmp_path, capsys):
+  whole = train(small_config(tmp_path, "training.num_train_steps=8"))
+  folder = tmp_path / "run" / "checkpoints"
+  data = folder / "step-8.data-00000-of-00001"
   content = bytearray(data.read_bytes())
-  content[len(content) // 4 :: 97] = bytes(len(content[len(content) // 4 :: 97]))
+  content[len(content) // 3] ^= 1
   data.write_bytes(content)
-  with pytest.raises(CheckpointError, match="step-6: the checkpoint cannot be restored"):
-    train(small_config(tmp_path, "training.num_train_steps=9"))
+  again = train(small_config(tmp_path, "training.num_train_steps=8"))
+  assert "step-8.data-00000-of-00001 is not as it was written" in capsys.readouterr().err
+  assert _without_speed(again) == _without_speed(whole)[4:]
+  assert _steps_of_log(tmp_path / "run") == list(range(1, 9))
+  assert damage(str(folder / "step-8")) is None
+
+
+def test_a_new_checkpoint_that_is_not_as_it_was_written_costs_no_old_one(tmp_path, monkeypatch):
+  one = ("training.checkpoint_max_to_keep=1", "training.checkpoint_every_n=2")
+  train(small_config(tmp_path, *one, "training.num_train_steps=2"))
+
+  def damaged(prefix):
+    raise tf.errors.DataLossError(None, None, f"{prefix}: checksum does not match")
+
+  monkeypatch.setattr(checkpoint_files, "read_everything", damaged)
+  with pytest.raises(StorageError, match="step 4 cannot be written: .*resumes from .*/step-2"):
+    train(small_config(tmp_path, *one, "training.num_train_steps=8"))
+  folder = tmp_path / "run" / "checkpoints"
+  assert {path.name.split(".")[0] for path in folder.iterdir()} == {"checkpoint", "step-2"}
+  assert damage(str(folder / "step-2")) is None
+
+
+def test_a_checkpoint_that_is_half_deleted_is_told_of_and_the_one_before_is_used(tmp_path, capsys):
+  train(small_config(tmp_path))
+  folder = tmp_path / "run" / "checkpoints"
+  (folder / "step-6.index").unlink()
+  train(small_config(tmp_path, "training.num_train_steps=5"))
+  assert "step-6: step-6.index is missing" in capsys.readouterr().err
+  names = {path.name.split(".")[0] for path in folder.iterdir()}
+  assert names == {"checkpoint", "step-4", "step-5"}
+
+
+def test_sigterm_ends_with_a_checkpoint_of_the_step_and_nothing_is_lost(tmp_path, monkeypatch):
+  whole = train(small_config(tmp_path, f"training.save_dir={tmp_path / 'whole'}"))
+  original = trainer.RunLog.advance
+
+  def advance(self):
+    original(self)
+    if self._step == 2:
+      for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(trainer.RunLog, "advance", advance)
+  with pytest.raises(Preempted, match="after step 2 of 6") as caught:
+    train(small_config(tmp_path))
+  assert caught.value.code == 10
+  monkeypatch.undo()
+  assert latest_checkpoint(str(tmp_path / "run")).endswith("step-2")
+  assert _without_speed(train(small_config(tmp_path))) == _without_speed(whole)[2:]
+  assert _steps_of_log(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
+  assert "event=preempted at=2" in Path(log_path(str(tmp_path / "run"))).read_text()
+  expected, found = _stored(tmp_path / "whole"), _stored(tmp_path / "run")
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 def test_deleting_the_newest_checkpoint_goes_back_to_the_one_before(tmp_path, capsys):
   whole = train(small_config(tmp_path))
-  for path in (tmp_path / "run" / "checkpoints").glob("step-6.*"):
+  folder = tmp_path / "run" / "checkpoints"
+  # That of step 4 is then as earlier versions wrote them.
+  for path in [*folder.glob("step-6.*"), folder / "step-4.manifest"]:
     path.unlink()
   again = train(small_config(tmp_path))
-  assert "step-4 (start over" in capsys.readouterr().out
+  told = capsys.readouterr()
+  assert "step-4 (start over" in told.out
+  assert "damaged" not in told.err
   assert _without_speed(again) == _without_speed(whole)[4:]
 
 
@@ -254,26 +320,32 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
 _ON_A_FULL_DISK = """
 import resource, sys
 from heavy_ranker import load_config, train
-config = load_config(sys.argv[1], ["training.checkpoint_every_n=2"])
+fewer, more = (
+  load_config(sys.argv[1], ["training.checkpoint_every_n=2", f"training.num_train_steps={steps}"])
+  for steps in (2, 4)
+)
+train(fewer)
 # No file may grow beyond this: what a full disk does, without filling one.
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-  train(config)
+  train(more)
 except Exception as error:
   print(type(error).__name__, error)
 """
 
 
-def test_a_full_disk_at_a_checkpoint_is_named_and_leaves_no_half_checkpoint(tmp_path):
+def test_a_full_disk_at_a_checkpoint_is_named_and_keeps_the_last_good_one(tmp_path):
   path = write_config(tmp_path)
   done = subprocess.run(
     [sys.executable, "-c", _ON_A_FULL_DISK, str(path)],
     cwd=paths.package_root(), capture_output=True, text=True, check=False,
   )  # fmt: skip
   assert "StorageError" in done.stdout, done.stdout + done.stderr
-  assert "the checkpoint of step 2 cannot be written" in done.stdout
+  assert "the checkpoint of step 4 cannot be written" in done.stdout
+  assert "resumes from" in done.stdout
   folder = tmp_path / "run" / "checkpoints"
-  assert not [path for path in folder.iterdir() if path.name.startswith("step-")]
+  assert {path.name.split(".")[0] for path in folder.iterdir()} == {"checkpoint", "step-2"}
+  assert damage(str(folder / "step-2")) is None
 
 
 def test_history_holds_finite_numbers(tmp_path):

@@ -129,7 +129,7 @@ def test_no_step_is_lost_when_workers_end(monkeypatch, tmp_path):
     processes[1].process.send_signal(signal.SIGTERM)
     for worker in processes:
       assert worker.exit_code() == Preempted.exit_code, worker.said()
-      assert "all workers stopped after step" in worker.said()
+      assert "stopped by SIGTERM after step" in worker.said()
   stopped_at = int(latest_checkpoint(str(tmp_path / "run")).rsplit("-", 1)[1])
   assert 5 <= stopped_at < STEPS - 4
 
