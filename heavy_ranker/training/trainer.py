@@ -188,7 +188,7 @@ class Trainer:
         "train_data.data_service_dispatcher: a data service cannot save its position: reading "
         "starts from the data's beginning"
       )
-    elif not is_restored:
+    elif not is_restored and self._cluster.count == 1:
       print("the training data has changed since then: reading starts from its beginning")
 
   def run(self) -> History:

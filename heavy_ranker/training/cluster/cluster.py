@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -18,14 +20,13 @@ from heavy_ranker.training.cluster.watchdog import Watchdog
 from tfrecords.errors import ClusterError, reason
 from tfrecords.worker_share import WHOLE, WorkerShare
 
-# What TensorFlow's collectives and servers end with when a worker is gone.
-_OF_OTHERS = (
+# What TensorFlow's servers may end with when a worker is gone.
+_PERHAPS_OF_OTHERS = (
   tf.errors.AbortedError,
   tf.errors.CancelledError,
   tf.errors.DeadlineExceededError,
   tf.errors.FailedPreconditionError,
   tf.errors.InternalError,
-  tf.errors.UnavailableError,
   tf.errors.UnknownError,
 )
 _ABORTED = "Collective ops is aborted"
@@ -180,7 +181,11 @@ def _make_strategy(section: WorkersConfig) -> tf.distribute.MultiWorkerMirroredS
     bytes_per_pack=section.megabytes_per_pack << 20,
     implementation=tf.distribute.experimental.CommunicationImplementation[section.collectives],
   )
-  return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+  strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+  if threading.current_thread() is threading.main_thread():
+    # TensorFlow's coordination service has put a handler of its own over Python's.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+  return strategy
 
 
 @contextlib.contextmanager
@@ -189,12 +194,14 @@ def _explained(member: Member) -> Iterator[None]:
     yield
   except tf.errors.OpError as error:
     # A worker whose data is damaged has all others end with its own error.
-    if not isinstance(error, _OF_OTHERS) and _ABORTED not in str(error):
+    is_of_others = isinstance(error, tf.errors.UnavailableError) or _ABORTED in str(error)
+    if not is_of_others and not isinstance(error, _PERHAPS_OF_OTHERS):
       raise
     failure = member.wait_for_failure(_SECONDS_TO_NAME_IT)
-    if failure is None:
-      failure = (
-        f"the connection to the other workers broke: {reason(error)}. Start all workers again: "
-        "they resume from the last checkpoint"
-      )
-    raise ClusterError(failure) from None
+    if failure is None and not is_of_others:
+      raise
+    raise ClusterError(
+      failure
+      or f"the connection to the other workers broke: {reason(error)}. Start all workers again: "
+      "they resume from the last checkpoint"
+    ) from None

@@ -54,8 +54,8 @@ class ClusterCheckpoints:
     if self._positions is None:
       return False
     problem = self._positions.restore(step_of(checkpoint))
-    if problem is not None and self._cluster.is_chief:
-      print(f"{checkpoint}: {problem}")
+    if problem is not None:
+      print(f"{checkpoint}: {problem}: reading starts from the data's beginning")
     return problem is None
 
   def save(self) -> Saved:
