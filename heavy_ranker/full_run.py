@@ -16,6 +16,7 @@ from heavy_ranker.serving.export_origin import earlier_export
 from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training import run_lock
 from heavy_ranker.training.batch_evidence import count_evidence, evidence_folder
+from heavy_ranker.training.cluster.cluster import joined
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
@@ -51,24 +52,32 @@ def train_evaluate_export(
     Preempted: SIGTERM came; the same call goes on where this one ended.
   """
   check_config(config)
-  if make_missing_data:
-    make_random_data_if_missing(config.train_data)
-  # What would only fail after training is looked at before.
-  prepare_export_dir(export_dir)
-  for name, partition in config.validation_data.items():
-    open_partition(config, name, partition)
-  save_dir = make_writable(config.training.save_dir, "training.save_dir")
-  with run_lock.holding(save_dir), preemption.handled():
-    started = time.monotonic()
-    train(config, fresh)
-    trained = time.monotonic()
-    checkpoint = require_checkpoint(save_dir)
-    if config.validation_data:
-      print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
-      if make_missing_data:
-        print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
-    folder = _export_once(config, checkpoint, export_dir)
-  _print_summary(config, save_dir, checkpoint, folder, trained - started)
+  with preemption.handled(), joined(config, fresh=fresh, export_dir=export_dir) as cluster:
+    if not cluster.is_chief:
+      cluster.gather("preparations")
+      train(config, fresh, cluster)
+      print("trained; the chief measures and exports", flush=True)
+      return cluster.gather("the export")[0]
+    if make_missing_data:
+      make_random_data_if_missing(config.train_data)
+    # What would only fail after training is looked at before.
+    prepare_export_dir(export_dir)
+    for name, partition in config.validation_data.items():
+      open_partition(config, name, partition)
+    save_dir = make_writable(config.training.save_dir, "training.save_dir")
+    with run_lock.holding(save_dir):
+      cluster.gather("preparations")
+      started = time.monotonic()
+      train(config, fresh, cluster)
+      seconds = time.monotonic() - started
+      checkpoint = require_checkpoint(save_dir)
+      if config.validation_data:
+        print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
+        if make_missing_data:
+          print("(random labels, weighted as if they had been sampled: these figures mean nothing)")
+      folder = _export_once(config, checkpoint, export_dir)
+    _print_summary(config, save_dir, checkpoint, folder, seconds)
+    cluster.gather("the export", folder)
   return folder
 
 

@@ -3,7 +3,8 @@
 Exit codes: 0 success; 1 a defect of the program (with its traceback); 2 configuration or flags;
 3 data; 4 storage; 5 checkpoint; 6 training; 7 waited in vain; 8 lower precision changes
 the score too much; 9 a server refused or cannot be reached; 10 preempted by SIGTERM, the same
-command goes on; 11 validation found warnings only; 130 interrupted.
+command goes on; 11 validation found warnings only; 12 another worker of the cluster was lost or
+differs; 130 interrupted.
 """
 
 import os

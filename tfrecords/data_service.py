@@ -1,105 +1,77 @@
-"""`data_service_dispatcher`: batches made by the workers of a tf.data service.
+"""Command: runs the dispatcher or a worker of a tf.data service."""
 
-See https://www.tensorflow.org/api_docs/python/tf/data/experimental/service. Files are dealt out
-to the workers one by one: in evaluation each record comes once, in training (where a worker that
-fails hands its files on) at least once; the order is none that could be repeated.
-"""
+from absl import flags
 
-import queue
-import socket
-import threading
-from typing import Callable
+from tfrecords import command_line
+from tfrecords.errors import ConfigError
 
-import tensorflow as tf
-
-from tfrecords.config.data import DISPATCHER_PREFIX, DataConfig
-from tfrecords.errors import ConfigError, DataError, reason
-
-_SECONDS_TO_CONNECT = 10
-_SECONDS_TO_ANSWER = 60
-# What only works in the process that has the Python objects.
-_IN_PROCESS = ("ignore_data_errors", "cache")
-
-_Transform = Callable[[tf.data.Dataset], tf.data.Dataset]
-
-
-def check(config: DataConfig, key: str) -> None:
-  """Refuses options that cannot work in the processes of a service.
-
-  Args:
-    config: the data section.
-    key: its path in the configuration, for the messages.
-
-  Raises:
-    ConfigError: one is set together with `data_service_dispatcher`.
-  """
-  if config.data_service_dispatcher is None:
-    return
-  for option in _IN_PROCESS:
-    if getattr(config, option):
-      raise ConfigError(
-        f"{key}.{option}: found true together with {key}.data_service_dispatcher, allowed: one of "
-        f"them, because {option} works with Python code in this process only. Give up one with "
-        f"--set {key}.{option}=false or --set {key}.data_service_dispatcher=null"
-      )
+flags.adopt_module_key_flags(command_line)
+_ROLE = flags.DEFINE_enum(
+  "role", None, ["dispatcher", "worker"], "What this process is: one dispatcher, any workers."
+)
+_PORT = flags.DEFINE_integer(
+  "port", None, "Where it listens (default: 5050; any free one for a worker).", 0, 65535
+)
+_DISPATCHER = flags.DEFINE_string("dispatcher", None, "For a worker: HOST:PORT of the dispatcher.")
+_WORKER_ADDRESS = flags.DEFINE_string(
+  "worker_address",
+  None,
+  "For a worker: HOST:PORT at which training reaches it, %port% for its port (default: "
+  "localhost:%port%, which only this machine can use).",
+)
+_WORK_DIR = flags.DEFINE_string(
+  "work_dir", None, "For the dispatcher: the folder of its journal, on any file system."
+)
+_FAULT_TOLERANT_MODE = flags.DEFINE_bool(
+  "fault_tolerant_mode",
+  None,
+  "For the dispatcher: keep a journal in --work_dir, and carry on after a restart with the same "
+  "--work_dir and --port (default: whether --work_dir is given).",
+)
 
 
-def distribute(dataset: tf.data.Dataset, config: DataConfig, key: str) -> tf.data.Dataset:
-  """Has a dataset made by the service.
-
-  Args:
-    dataset: without Python functions; the workers have to see its files under the same paths.
-    config: the data section that names the dispatcher.
-    key: its path in the configuration, for the messages.
-
-  Returns:
-    Its elements, in the order in which workers have them ready.
-
-  Raises:
-    DataError: there is no dispatcher at the address, or no worker answers.
-  """
-  service, where = config.data_service_dispatcher, f"{key}.data_service_dispatcher"
-  _require_port(service, where)
-  compression = "AUTO" if config.dataset_service_compression == "AUTO" else None
-  transform = tf.data.experimental.service.distribute(
-    tf.data.experimental.service.ShardingPolicy.DYNAMIC, service, compression=compression
+def _main() -> None:
+  if not command_line.is_default_config() or command_line.overrides():
+    raise ConfigError("--config_path, --set: found one, allowed: none; training says what to read")
+  is_dispatcher = _ROLE.value == "dispatcher"
+  if _ROLE.value is None:
+    raise ConfigError("--role: found nothing, allowed: dispatcher or worker")
+  others = (
+    {"dispatcher": _DISPATCHER, "worker_address": _WORKER_ADDRESS}
+    if is_dispatcher
+    else {"work_dir": _WORK_DIR, "fault_tolerant_mode": _FAULT_TOLERANT_MODE}
   )
-  _require_worker(transform, service, where)
-  return dataset.apply(transform)
+  for name, flag in others.items():
+    if flag.value is not None:
+      raise ConfigError(f"--{name}: found {flag.value!r}, allowed: nothing for a {_ROLE.value}")
+  if not is_dispatcher and _DISPATCHER.value is None:
+    raise ConfigError("--dispatcher: found nothing, allowed: HOST:PORT of the dispatcher")
+  # After the flags are checked: a mistake in them shows before TensorFlow is loaded.
+  from tfrecords import data_service_server as server
+
+  if is_dispatcher:
+    port = server.DEFAULT_PORT if _PORT.value is None else _PORT.value
+    journal = _FAULT_TOLERANT_MODE.value
+    journal = _WORK_DIR.value is not None if journal is None else journal
+    with server.dispatcher(port, _WORK_DIR.value, journal) as address:
+      kept = f", journal in {_WORK_DIR.value}" if journal else ", no journal"
+      print(f"dispatcher ready at {address}{kept}", flush=True)
+      server.wait_for_end()
+    return
+  with server.worker(_DISPATCHER.value, _PORT.value or 0, _WORKER_ADDRESS.value):
+    print(f"worker ready for {_DISPATCHER.value}", flush=True)
+    server.wait_for_end()
 
 
-def _require_port(service: str, where: str) -> None:
-  host, port = service.removeprefix(DISPATCHER_PREFIX).rsplit(":", 1)
-  try:
-    socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
-  except (OSError, OverflowError) as error:
-    raise DataError(
-      f"{where}: nothing answers at {service} ({error}), allowed: a running "
-      "tf.data.experimental.service.DispatchServer. Start it, or read in this process with --set "
-      f"{where}=null"
-    ) from None
+if __name__ == "__main__":
+  command_line.run(
+    _main,
+    """Runs a part of a tf.data service, which reads, parses and batches records on other machines.
 
+A configuration uses it with train_data.data_service_dispatcher=grpc://HOST:PORT. It ends with
+SIGTERM or Ctrl-C.
 
-def _require_worker(transform: _Transform, service: str, where: str) -> None:
-  """Has a tiny dataset made. TensorFlow would wait for a worker for ever, without a word."""
-  answers: queue.Queue = queue.Queue()
-
-  def probe() -> None:
-    try:
-      next(iter(tf.data.Dataset.range(1).apply(transform)))
-      answers.put(None)
-    except tf.errors.OpError as error:
-      answers.put(reason(error))
-
-  # Left behind if it hangs, so that the error gets out.
-  threading.Thread(target=probe, daemon=True).start()
-  try:
-    failure = answers.get(timeout=_SECONDS_TO_ANSWER)
-  except queue.Empty:
-    failure = f"no answer within {_SECONDS_TO_ANSWER} seconds"
-  if failure is not None:
-    raise DataError(
-      f"{where}: {service} makes no data ({failure}), allowed: a dispatcher of tf.data with at "
-      "least one worker. Start a tf.data.experimental.service.WorkerServer, or read in this "
-      f"process with --set {where}=null"
-    )
+  ./bazelw run //tfrecords:data_service -- --role=dispatcher --work_dir=/tmp/journal
+  ./bazelw run //tfrecords:data_service -- --role=worker --dispatcher=localhost:5050
+""",
+  )

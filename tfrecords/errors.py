@@ -61,6 +61,12 @@ class PrecisionError(UserError):
   exit_code = 8
 
 
+class ClusterError(UserError):
+  """Another worker of the cluster was lost, cannot be reached, or is set up differently."""
+
+  exit_code = 12
+
+
 class Preempted(SystemExit):
   """SIGTERM asked the process to end; nothing is lost, and the same command goes on.
 

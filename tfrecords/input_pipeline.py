@@ -6,13 +6,14 @@ names it. All shuffles are seeded and every parallel stage keeps its order: the 
 seed give the same batches.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Callable, Literal, Optional, Union
 
 import tensorflow as tf
 
 from tfrecords import (
-  data_service,
+  data_service_client,
   diagnosis,
   labels,
   parsing,
@@ -23,6 +24,7 @@ from tfrecords import (
 )
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
+from tfrecords.dispatcher_watch import DispatcherWatch
 from tfrecords.downsampled_negatives import NegativeDownsampler
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.packed import recipes
@@ -35,6 +37,7 @@ from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
+from tfrecords.worker_share import WHOLE, WorkerShare
 
 Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
@@ -77,11 +80,10 @@ class BatchPlan:
     self._downsampler.check(config.tasks)
     self._sampler = Sampler(config.sampler if mode != "predict" else None, f"{key}.sampler")
     self._sampler.check(config.tasks)
-    data_service.check(config, key)
+    data_service_client.check(config, key)
     _check_packed(config, key)
     read = (*self._tasks, *self._downsampler.labels, *self._sampler.labels)
     self._labels = tuple(dict.fromkeys(read))
-    self._batch_size = config.global_batch_size * self._downsampler.multiplier
     features = features if features is None else tuple(features)
     outputs = self._preprocessor.outputs(known, config.tasks, features)
     chosen = _choose(features, outputs, f"{key}.seg_dense_schema")
@@ -126,6 +128,8 @@ class InputPipeline(BatchPlan):
     probabilities: further features to yield, see `tfrecords.recorded_probabilities`, by name; no
       schema has to list them.
     with_places: yields where each record lies, too.
+    share: what this worker of several reads in training; batches then hold its part of the global
+      batch, [batch / workers] each.
 
   Attributes:
     dataset: a tf.data.Dataset of (features, labels, weights). Features: dict of float32
@@ -135,6 +139,7 @@ class InputPipeline(BatchPlan):
     shards: the files it reads.
     files: paths of the files the records are from: those of `shards`, or if these are packed those
       that were packed.
+    all_shards: those of all workers together.
     skipped: what `ignore_data_errors` left out so far; None without that option.
 
   Raises:
@@ -150,14 +155,17 @@ class InputPipeline(BatchPlan):
     key: str = "train_data",
     probabilities: Optional[Mapping[str, Feature]] = None,
     with_places: bool = False,
+    share: WorkerShare = WHOLE,
   ):
     super().__init__(config, mode, features, tasks, key, probabilities)
     self._with_places = with_places
+    self._share, self._rows = share, share.of_batch(config.global_batch_size, key)
+    self._records_read = self._rows * self._downsampler.multiplier
     self._check = RecordCheck(
       self._features, self._tasks, config.missing_labels, key, self._probabilities
     )
     self.skipped = SkippedData(key) if config.ignore_data_errors else None
-    self.shards = shards.shards_of(config, key, self.skipped)
+    self.all_shards = shards.shards_of(config, key, self.skipped)
     self._open_records()
     if mode == "train":
       self._check_batch_size()
@@ -165,11 +173,21 @@ class InputPipeline(BatchPlan):
 
   def _open_records(self) -> None:
     config, key = self._config, self._key
+    # A service deals the files out itself, to whoever asks.
+    dealt = WHOLE if self._is_distributed else self._share
+    self.shards, of_records = dealt.of_files(self.all_shards), dealt.of_records(self.all_shards)
     if not config.packed:
       shards.require_unpacked(self.shards, key)
       self.files = [shard.path for shard in self.shards]
       self._records = RecordSource(
-        config, self.shards, self._features, self._check, self.skipped, self._sampler, key
+        config,
+        self.shards,
+        self._features,
+        self._check,
+        self.skipped,
+        self._sampler,
+        key,
+        of_records,
       )
       return
     self._packed = PackedFiles(self.shards, key)
@@ -177,13 +195,30 @@ class InputPipeline(BatchPlan):
     selection = Selection(
       self._packed.manifest, self._recipes, self._label_recipes, self._probabilities, key
     )
-    self._records = PackedSource(config, self.shards, self._packed, selection, self._sampler)
+    self._records = PackedSource(
+      config, self.shards, self._packed, selection, self._sampler, of_records
+    )
 
-  def explained(self) -> Union[diagnosis.Explained, PackedExplained]:
-    """Returns a context in which reading errors become DataErrors that name file and record."""
+  @contextlib.contextmanager
+  def explained(self) -> Iterator[None]:
+    """A context in which reading errors become DataErrors that name file and record.
+
+    With a data service it also ends the process, with exit code 7, once the dispatcher has been
+    away for too long; see `tfrecords.dispatcher_watch`.
+    """
+    with self._watching_dispatcher(), self._explained():
+      yield
+
+  def _explained(self) -> Union[diagnosis.Explained, PackedExplained]:
     if self._config.packed:
       return PackedExplained(self.shards, self._packed, self._key)
     return diagnosis.Explained(self.shards, self._check, self._key, lambda: self._records.failure)
+
+  def _watching_dispatcher(self) -> contextlib.AbstractContextManager:
+    if not self._is_distributed:
+      return contextlib.nullcontext()
+    where = f"{self._key}.data_service_dispatcher"
+    return DispatcherWatch(self._config.data_service_dispatcher, where)
 
   @property
   def position_can_be_saved(self) -> bool:
@@ -193,17 +228,21 @@ class InputPipeline(BatchPlan):
   def _check_batch_size(self) -> None:
     multiplier = self._downsampler.multiplier
     with self.explained():
-      found = self._records.count(self._batch_size)
+      found = self._records.count(self._records_read)
     if found == 0 and self.skipped is not None:
       raise self.skipped.nothing_left()
-    if found < self._batch_size:
+    if found < self._records_read:
       share = f"a {multiplier}th (batch_multiplier) of " if multiplier > 1 else ""
       which = "those the sampler keeps of the" if self._config.sampler is not None else "the"
       raise DataError(
         f"{self._key}.global_batch_size: found {self._config.global_batch_size}, allowed: at most "
-        f"{found // multiplier}, which is {share}all {which} records in the {len(self.shards)} "
-        f"file(s) of {self._key}.{self._config.inputs_key}"
+        f"{found // multiplier * self._share.count}, which is {share}all {which} records in the "
+        f"{len(self.shards)} file(s) of {self._key}.{self._config.inputs_key}{self._of_worker()}"
       )
+
+  def _of_worker(self) -> str:
+    count = self._share.count
+    return f" that this worker reads, times {count} workers" if count > 1 else ""
 
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
@@ -212,16 +251,16 @@ class InputPipeline(BatchPlan):
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat() if config.repeat_files else records
-      batches = records.batch(self._batch_size, drop_remainder=True)
+      batches = records.batch(self._records_read, drop_remainder=True)
     else:
-      batches = self._records.batches_in_order(self._batch_size)
+      batches = self._records.batches_in_order(self._records_read)
     parsed = batches.map(
       self._make_parse(),
       num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
       deterministic=True,
     )
     if self._is_distributed:
-      parsed = data_service.distribute(parsed, config, self._key)
+      parsed = data_service_client.distribute(parsed, config, self._key, self._share.job or None)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
     # Who only has the dataset has its reader, too.
     batches.records = self._records
@@ -229,7 +268,7 @@ class InputPipeline(BatchPlan):
 
   def _make_parse(self) -> Callable:
     """Returns a function of a batch of records, or of packed examples, to a batch."""
-    config, tasks = self._config, self._tasks
+    config, tasks, batch_size = self._config, self._tasks, self._rows
     read = self._records.parse if config.packed else self._make_read()
     # Evaluation always weights by its own rates; training corrects once, here or in the model.
     weighted = self._mode != "train" or config.sampling_correction == "weights"
@@ -239,7 +278,7 @@ class InputPipeline(BatchPlan):
       names = diagnosis.record_names(files, positions)
       factor = None
       if self._downsampler.labels:
-        rows, factor = self._downsampler.rows(batch, config.global_batch_size)
+        rows, factor = self._downsampler.rows(batch, batch_size)
         batch = {name: tf.gather(tensor, rows) for name, tensor in batch.items()}
         rectified = {name: tf.gather(tensor, rows) for name, tensor in rectified.items()}
         positions, files = tf.gather(positions, rows), tf.gather(files, rows)

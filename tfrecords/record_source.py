@@ -13,6 +13,7 @@ from tfrecords.record_check import RecordCheck
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
+from tfrecords.worker_share import WHOLE, WorkerShare
 
 _COUNTED_TOGETHER = 256
 
@@ -23,10 +24,11 @@ class FileSource:
   Args:
     config: the section.
     files: its files.
+    share: which records of each of them are read.
   """
 
-  def __init__(self, config: DataConfig, files: Sequence[shards.Shard]):
-    self._config, self._files = config, files
+  def __init__(self, config: DataConfig, files: Sequence[shards.Shard], share: WorkerShare = WHOLE):
+    self._config, self._files, self._share = config, files, share
 
   @property
   def failure(self) -> Optional[DataError]:
@@ -62,6 +64,13 @@ class FileSource:
       config.examples_shuffle_buffer_size, seed=config.shuffle_seed, reshuffle_each_iteration=True
     )
 
+  def _dealt(self, examples: tf.data.Dataset, number: tf.Tensor) -> tf.data.Dataset:
+    """Leaves the examples of a file to this worker that are its own."""
+    if self._share.count == 1:
+      return examples
+    # Each file begins with another worker, so that short files do not favour the first ones.
+    return examples.shard(self._share.count, (self._share.index - number) % self._share.count)
+
   def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
 
@@ -83,6 +92,7 @@ class RecordSource(FileSource):
     skipped: takes note of what is left out; None makes it an error.
     sampler: leaves records out on purpose.
     key: the section's path in the configuration, for the messages.
+    share: which of each file's records to read; the others are other workers'.
   """
 
   def __init__(
@@ -94,8 +104,9 @@ class RecordSource(FileSource):
     skipped: Optional[SkippedData],
     sampler: Sampler,
     key: str,
+    share: WorkerShare = WHOLE,
   ):
-    super().__init__(config, files)
+    super().__init__(config, files, share)
     self._features = features
     self._sampler = sampler
     self._names = shards.names_below_inputs(files, config, key)
@@ -120,6 +131,7 @@ class RecordSource(FileSource):
       records = self._chunks.read(number)
     else:
       records = numbered_records(number, path, compression)
+    records = self._dealt(records, number)
     return self._sampler(records, self._features, self._names)
 
 

@@ -4,6 +4,7 @@ from typing import Literal, Optional, Union
 
 import pydantic
 
+from heavy_ranker.config.workers import WorkersConfig
 from tfrecords.config.sizes import BatchCount
 from tfrecords.config.strict_model import StrictModel, inconsistent
 
@@ -32,6 +33,7 @@ class TrainingConfig(StrictModel):
     max_skipped_batches: batches of a run whose loss or gradients are not finite that are left out;
       the next one ends it.
     log_gradient_norms: logs the norm of each learning-rate group's gradients, before clipping.
+    workers: how several machines train together.
   """
 
   save_dir: str
@@ -49,6 +51,7 @@ class TrainingConfig(StrictModel):
   max_skipped_batches: pydantic.NonNegativeInt = 0
   log_gradient_norms: bool = False
   mixed_precision: Optional[Union[pydantic.StrictBool, Literal["float16", "bfloat16"]]] = False
+  workers: WorkersConfig = WorkersConfig()
 
   @property
   def compute_dtype(self) -> str:

@@ -23,6 +23,7 @@ from heavy_ranker.evaluation.logistic_regression import (
   logistic_regression_folder,
 )
 from heavy_ranker.model import build_model
+from heavy_ranker.training.cluster.cluster import ALONE
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.trainer import train
 from tfrecords.errors import CheckpointError, ConfigError, StorageError, reason
@@ -78,7 +79,8 @@ def _train(own: HeavyRankerConfig, folder: str) -> None:
     flush=True,
   )
   started = time.monotonic()
-  train(own)
+  # Also where TF_CONFIG names others: it takes seconds, and only this process measures.
+  train(own, cluster=ALONE)
   print(f"{LOGISTIC_REGRESSION}: trained in {time.monotonic() - started:.0f} s", flush=True)
 
 

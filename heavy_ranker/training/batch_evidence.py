@@ -1,6 +1,6 @@
 """`not_finite/step-N-K`: the K-th batch that was left out on the way to update N.
 
-`step-N-stopped` is the one that ended the run.
+`step-N-stopped` is the one that ended the run. Workers but the first add `-worker-I`.
 
 The .json file says which records it was made of, which of them are suspects, the losses and the
 gradient norms by group; the .npz file holds the batch as the model got it: `features/NAME`,
@@ -31,14 +31,16 @@ def evidence_folder(save_dir: str) -> str:
   return os.path.join(save_dir, _FOLDER)
 
 
-def evidence_name(step: int, number: Optional[int]) -> str:
+def evidence_name(step: int, number: Optional[int], worker: int = 0) -> str:
   """Returns the files' name without its end.
 
   Args:
     step: the update the batch was for.
     number: it is the number-th one that was left out, from 1; None if it ended the run.
+    worker: whose part of the batch it is, where several train together.
   """
-  return f"step-{step}-{'stopped' if number is None else number}"
+  name = f"step-{step}-{'stopped' if number is None else number}"
+  return f"{name}-worker-{worker}" if worker else name
 
 
 def count_evidence(save_dir: str, last_step: int) -> int:

@@ -10,9 +10,11 @@ def make_strategy() -> tf.distribute.MirroredStrategy:
 
   Several logical CPU devices, when configured, count as several replicas.
   """
-  gpus = tf.config.list_logical_devices("GPU")
-  devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
-  return tf.distribute.MirroredStrategy(devices)
+  devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+  specs = [tf.DeviceSpec.from_string(device.name) for device in devices]
+  # In a cluster the devices of all workers are listed: what one does alone is on its own.
+  names = dict.fromkeys(f"{spec.device_type}:{spec.device_index}" for spec in specs)
+  return tf.distribute.MirroredStrategy(list(names))
 
 
 def examples_per_replica(global_batch_size: int, replicas: int, key: str) -> int:

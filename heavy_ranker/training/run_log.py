@@ -34,13 +34,16 @@ class RunLog:
     save_dir: the run's folder.
     first_step: updates made before this process.
     last_step: updates in all.
+    is_written: write the log and the scalars; otherwise only what the terminal shows remains.
   """
 
-  def __init__(self, save_dir: str, first_step: int, last_step: int):
-    self._path = log_path(save_dir)
-    self._writer = tf.summary.create_file_writer(
-      os.path.join(tensorboard_folder(save_dir), "train")
-    )
+  def __init__(self, save_dir: str, first_step: int, last_step: int, is_written: bool = True):
+    self._path, self._is_written = log_path(save_dir), is_written
+    if is_written:
+      folder = os.path.join(tensorboard_folder(save_dir), "train")
+      self._writer = tf.summary.create_file_writer(folder)
+    else:
+      self._writer = tf.summary.create_noop_writer()
     self._bar = progress_bar(last_step, "training", unit="step", initial=first_step)
     self._step, self._logged_step, self._logged_at = first_step, first_step, time.monotonic()
 
@@ -85,7 +88,7 @@ class RunLog:
     """
     try:
       self._writer.flush()
-      if os.path.exists(self._path):
+      if self._is_written and os.path.exists(self._path):
         flush_to_disk(self._path)
     except (tf.errors.OpError, OSError) as error:
       raise self._not_written(error) from None
@@ -151,6 +154,8 @@ class RunLog:
     self._logged_at += time.monotonic() - self._paused_at
 
   def _append(self, **fields: object) -> None:
+    if not self._is_written:
+      return
     stamp = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     line = " ".join([stamp, *(f"{name}={value}" for name, value in fields.items())])
     try:

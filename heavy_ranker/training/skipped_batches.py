@@ -30,6 +30,7 @@ class SkippedBatches:
     tasks: its tasks in order.
     groups: the gradients' groups in order.
     files: paths of the files that batches name by number.
+    worker: which of several workers this is; each writes down its part of the batch.
   """
 
   def __init__(
@@ -41,9 +42,11 @@ class SkippedBatches:
     tasks: Sequence[str],
     groups: Sequence[str],
     files: Sequence[str],
+    worker: int = 0,
   ):
     self._save_dir, self._allowed, self._ranker = save_dir, allowed, ranker
     self._tasks, self._groups, self._files = tasks, groups, files
+    self._worker = worker
     self._count = count_evidence(save_dir, first_step)
     self._of_step = (first_step, 0)
 
@@ -62,7 +65,7 @@ class SkippedBatches:
     stops = self._count >= self._allowed
     number = self._of_step[1] + 1 if self._of_step[0] == step else 1
     self._of_step = (step, number)
-    name = evidence_name(step, None if stops else number)
+    name = evidence_name(step, None if stops else number, self._worker)
     losses = {"loss": float(outputs["loss"])}
     losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
     norms = dict(zip(self._groups, outputs["gradient_norms"].numpy().tolist()))

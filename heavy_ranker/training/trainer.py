@@ -1,5 +1,6 @@
 """Training from the first step, or from where an earlier run stopped, to the last."""
 
+import contextlib
 from typing import Callable, Optional
 
 import tensorflow as tf
@@ -13,6 +14,10 @@ from heavy_ranker.features import input_names, schema_widths
 from heavy_ranker.model import build_model
 from heavy_ranker.training import run_lock
 from heavy_ranker.training.checkpoint_manager import CheckpointManager, data_fingerprint
+from heavy_ranker.training.cluster.cluster import ALONE, Cluster, joined
+from heavy_ranker.training.cluster.cluster_checkpoints import ClusterCheckpoints
+from heavy_ranker.training.cluster.data_positions import make_positions
+from heavy_ranker.training.cluster.shared_folder import require_shared
 from heavy_ranker.training.data_fit import fit_to_data
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
@@ -43,12 +48,15 @@ from tfrecords.input_pipeline import InputPipeline
 History = list[dict[str, float]]
 
 
-def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
+def train(
+  config: HeavyRankerConfig, fresh: bool = False, cluster: Optional[Cluster] = None
+) -> History:
   """Trains a ranker; a run that was interrupted continues as if it had never stopped.
 
   Args:
     config: the whole configuration.
     fresh: sets an earlier run in `training.save_dir` aside and starts over.
+    cluster: the workers that train together; those that TF_CONFIG names when None.
 
   Returns:
     What was logged, an entry a logged step: `step`, `loss`, `loss/TASK`, `examples_per_second`,
@@ -60,9 +68,13 @@ def train(config: HeavyRankerConfig, fresh: bool = False) -> History:
     Preempted: SIGTERM came; the step under way was finished and its checkpoint written.
   """
   check_config(config)
-  save_dir = make_writable(config.training.save_dir, "training.save_dir")
-  with run_lock.holding(save_dir), preemption.handled():
-    return Trainer(config, fresh).run()
+  with preemption.handled(), contextlib.ExitStack() as stack:
+    if cluster is None:
+      cluster = stack.enter_context(joined(config, fresh=fresh))
+    if cluster.is_chief:
+      save_dir = make_writable(config.training.save_dir, "training.save_dir")
+      stack.enter_context(run_lock.holding(save_dir))
+    return Trainer(config, fresh, cluster).run()
 
 
 class Trainer:
@@ -71,21 +83,27 @@ class Trainer:
   Args:
     config: the whole configuration.
     fresh: starts over, see `train`.
+    cluster: the workers that train together, this one among them.
   """
 
-  def __init__(self, config: HeavyRankerConfig, fresh: bool = False):
-    self._config = config
+  def __init__(self, config: HeavyRankerConfig, fresh: bool = False, cluster: Cluster = ALONE):
+    self._config, self._cluster = config, cluster
     self._tasks = list(config.model.tasks)
-    self._strategy = make_strategy()
+    self._strategy = cluster.strategy or make_strategy()
     replicas = self._strategy.num_replicas_in_sync
     batch_size = config.train_data.global_batch_size
     self._micro_batches = config.training.gradient_accumulation or 1
     self._examples_per_step = self._micro_batches * batch_size
+    self._local_replicas = replicas // cluster.count
     self._replica_batch_size = examples_per_replica(
       batch_size, replicas, "train_data.global_batch_size"
     )
     save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-    resumes = not fresh and latest_checkpoint(save_dir) is not None
+    found = latest_checkpoint(save_dir)
+    cluster.require_same(
+      "training.save_dir: the last checkpoint", found, "It has to be a folder all workers share"
+    )
+    resumes = not fresh and found is not None
     # The model first: if it cannot be built, that shows before a record is read.
     with self._strategy.scope():
       ranker = build_model(
@@ -105,7 +123,7 @@ class Trainer:
     self._updates = self._make_updates(ranker, accumulation)
     inputs = input_names(config, schema_widths(config))
     self._pipeline = InputPipeline(
-      config.train_data, "train", inputs, self._tasks, with_places=True
+      config.train_data, "train", inputs, self._tasks, with_places=True, share=cluster.share
     )
     self._open_save_dir(fresh)
     self._finite_state = FiniteState([*self._model.variables, *optimizer.variables()])
@@ -133,7 +151,8 @@ class Trainer:
   def _open_save_dir(self, fresh: bool) -> None:
     key = "training.save_dir"
     self._save_dir = make_writable(self._config.training.save_dir, key)
-    if fresh:
+    self._cluster.gather(f"{key} is there")
+    if fresh and self._cluster.is_chief:
       earlier = set_aside(self._save_dir)
       if earlier:
         print(
@@ -141,21 +160,39 @@ class Trainer:
         )
       make_writable(self._save_dir, key)
       run_lock.hold(self._save_dir)
+    require_shared(self._save_dir, key, self._cluster)
 
   def _open_checkpoints(self, optimizer: tf.Module) -> None:
     self._saved_step: Optional[int] = None
-    self._checkpoints = CheckpointManager(
-      self._save_dir,
-      self._model.ranker,
-      optimizer,
-      self._step,
-      self._iterator if self._pipeline.position_can_be_saved else None,
-      data_fingerprint(self._config.train_data, self._pipeline.shards),
-      self._config.training.checkpoint_max_to_keep,
-      self._log_variances,
-      self._model.loss_scale.variables if self._model.loss_scale is not None else None,
-    )
+    iterator = self._iterator if self._pipeline.position_can_be_saved else None
+    fingerprint = data_fingerprint(self._config.train_data, self._pipeline.all_shards)
+    positions = make_positions(self._save_dir, iterator, fingerprint, self._cluster)
+    loss_scale = self._model.loss_scale
+
+    def make_manager(save_dir: str) -> CheckpointManager:
+      return CheckpointManager(
+        save_dir,
+        self._model.ranker,
+        optimizer,
+        self._step,
+        iterator if positions is None else None,
+        fingerprint if positions is None else f"{fingerprint} of {self._cluster.count} workers",
+        self._config.training.checkpoint_max_to_keep,
+        self._log_variances,
+        loss_scale.variables if loss_scale is not None else None,
+      )
+
+    if self._cluster.count == 1:
+      self._checkpoints = make_manager(self._save_dir)
+    else:
+      self._checkpoints = ClusterCheckpoints(
+        make_manager, self._save_dir, positions, self._step, self._cluster
+      )
+    self._start_or_restore()
+
+  def _start_or_restore(self) -> None:
     checkpoint = intact_checkpoint(self._save_dir)
+    self._cluster.gather("a checkpoint is chosen")
     tables = self._config.model.large_embeddings
     if checkpoint is None:
       for report in fill_tables(self._model.ranker, tables):
@@ -167,10 +204,13 @@ class Trainer:
         initial = self._config.training.initial_checkpoint_dir
         print(f"warm start: {warm_start(self._model.ranker, initial)}")
         check_vocabularies(self._model.ranker, tables, initial)
-      cut_back(self._save_dir, 0, None)
+      if self._cluster.is_chief:
+        cut_back(self._save_dir, 0, None)
       return
     is_restored = self._checkpoints.restore(checkpoint)
-    cut_back(self._save_dir, int(self._step.numpy()), checkpoint)
+    self._cluster.gather("restored")
+    if self._cluster.is_chief:
+      cut_back(self._save_dir, int(self._step.numpy()), checkpoint)
     check_vocabularies(self._model.ranker, tables, checkpoint)
     print(f"resuming from {checkpoint} (start over with --fresh)")
     if not self._pipeline.position_can_be_saved:
@@ -178,7 +218,7 @@ class Trainer:
         "train_data.data_service_dispatcher: a data service cannot save its position: reading "
         "starts from the data's beginning"
       )
-    elif not is_restored:
+    elif not is_restored and self._cluster.count == 1:
       print("the training data has changed since then: reading starts from its beginning")
 
   def run(self) -> History:
@@ -197,26 +237,34 @@ class Trainer:
       self._tasks,
       self._groups,
       self._pipeline.files,
+      self._cluster.index,
     )
-    with RunLog(self._save_dir, first_step, last_step) as log, self._pipeline.explained():
+    with (
+      RunLog(self._save_dir, first_step, last_step, self._cluster.is_chief) as log,
+      self._pipeline.explained(),
+    ):
       log.event(
         "training",
         f"steps {first_step + 1} to {last_step} on {self._strategy.num_replicas_in_sync} "
-        f"replica(s), {self._examples_per_step} examples a step{self._in_micro_batches()}",
+        f"replica(s){self._of_workers()}, {self._examples_per_step} examples a step"
+        f"{self._in_micro_batches()}",
       )
       try:
         with preemption.held():
           for step in range(first_step + 1, last_step + 1):
+            if not self._cluster.may_begin(step):
+              self._stop(step - 1, log)
             self._run_step(step, step == last_step, log, history)
-            if preemption.requested() and self._saved_step == step:
-              self._stop(step, log)
       finally:
         self._report_skipped(log)
     return history
 
   def _stop(self, step: int, log: RunLog) -> None:
-    """Ends for a SIGTERM that came, once there is a checkpoint of this step."""
+    """Ends for a SIGTERM that came to a worker, with a checkpoint of this step."""
+    if self._saved_step != step:
+      self._save(log)
     log.event("preempted", "SIGTERM came: stopping here")
+    self._cluster.gather("a stop")
     preemption.stop(
       f"stopped by SIGTERM after step {step} of {self._config.training.num_train_steps}, which the "
       "newest checkpoint holds. The same command goes on from there"
@@ -233,9 +281,10 @@ class Trainer:
     section = self._config.training
     log_due = step % section.train_log_every_n == 0
     try:
-      for _ in range(self._micro_batches - 1):
-        self._until_used(self._accumulate, step, log)
-      outputs = self._until_used(self._train_step, step, log)
+      with self._cluster.explained():
+        for _ in range(self._micro_batches - 1):
+          self._until_used(self._accumulate, step, log)
+        outputs = self._until_used(self._train_step, step, log)
     except tf.errors.OutOfRangeError:
       inputs = f"train_data.{self._config.train_data.inputs_key}"
       raise TrainingError(
@@ -245,7 +294,7 @@ class Trainer:
       ) from None
     log.advance()
     is_round = step % section.checkpoint_every_n == 0
-    checkpoint_due = is_last or is_round or preemption.requested()
+    checkpoint_due = is_last or is_round
     if log_due:
       losses = {"loss": float(outputs["loss"])}
       losses.update(zip(self._tasks, outputs["task_losses"].numpy().tolist()))
@@ -261,11 +310,15 @@ class Trainer:
     log.pause()
     log.flush()
     self._finite_state.require(int(self._step.numpy()), latest_checkpoint(self._save_dir) or "")
-    saved = self._checkpoints.save()
+    with self._cluster.explained():
+      saved = self._checkpoints.save()
     self._saved_step = int(self._step.numpy())
     figures = {"megabytes": f"{saved.size / 1e6:.1f}", "seconds": f"{saved.seconds:.2f}"}
     log.event("checkpoint", saved.path, **figures)
     log.resume()
+
+  def _of_workers(self) -> str:
+    return f" of {self._cluster.count} workers" if self._cluster.count > 1 else ""
 
   def _in_micro_batches(self) -> str:
     return f" in {self._micro_batches} micro-batches" if self._micro_batches > 1 else ""
@@ -299,10 +352,11 @@ class Trainer:
   def _part_of(self, batch: Batch) -> Batch:
     """Cuts this replica's rows out of the global batch, on the host, where it lies."""
     context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
+    if self._local_replicas == 1:
       return batch
     size = self._replica_batch_size
-    start = context.replica_id_in_sync_group * size
+    # The batch holds the rows of this machine's replicas.
+    start = context.replica_id_in_sync_group % self._local_replicas * size
     with tf.device("CPU:0"):
       return tf.nest.map_structure(lambda tensor: tensor[start : start + size], batch)
 

@@ -1,122 +1,159 @@
-"""Batches from a tf.data service that runs in this process."""
+"""A tf.data service of processes, some of which end midway."""
 
+import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
-import tensorflow as tf
 
 from tests.tfrecords import record_files
-from tests.tfrecords.record_files import flat_author_ids, record
-from tfrecords import data_service
-from tfrecords.errors import ConfigError, DataError
+from tfrecords import data_service_server
+from tfrecords.errors import ConfigError, NothingNewError
 from tfrecords.input_pipeline import InputPipeline
 
-BAZEL_SIZE = "medium"
-SERVICE = tf.data.experimental.service
-SAMPLER = {"name": "negatives", "kwargs": {"rate": 1e-9, "engagements_list": ["is_liked"]}}
+BAZEL_SIZE = "large"
+_SECONDS = 120
+_FILES = 12
+_READER = """
+import sys
+import tfrecords
+from tfrecords import dispatcher_watch
+dispatcher_watch.SECONDS_AWAY = 4.0
+from pathlib import Path
+from tests.tfrecords import record_files
+from tfrecords.input_pipeline import InputPipeline
+config = record_files.data_config(Path(sys.argv[1]), data_service_dispatcher=sys.argv[2])
+pipeline = InputPipeline(config, "train")
+print("reads", flush=True)
+with pipeline.explained():
+  for batch in pipeline.dataset:
+    pass
+"""
 
 
-@pytest.fixture(scope="module", name="dispatcher")
-def dispatcher_fixture():
-  dispatcher = SERVICE.DispatchServer()
-  address = dispatcher.target.split("://")[1]
-  workers = [SERVICE.WorkerServer(SERVICE.WorkerConfig(address)) for _ in range(2)]
-  yield dispatcher.target
-  del workers
-
-
-def open_pipeline(folder, mode="evaluate", **changes):
-  return InputPipeline(record_files.data_config(folder, **changes), mode)
-
-
-@pytest.mark.parametrize("compression", ["AUTO", "NONE"])
-def test_evaluation_has_every_record_once(tmp_path, dispatcher, compression):
-  record_files.write_shards(tmp_path, [3, 1, 6, 5], "GZIP")
-  pipeline = open_pipeline(
-    tmp_path, data_service_dispatcher=dispatcher, dataset_service_compression=compression
-  )
-  for _ in range(2):
-    assert sorted(flat_author_ids(pipeline.dataset)) == list(range(15))
-  local = open_pipeline(tmp_path).dataset
-  assert pipeline.dataset.element_spec == local.element_spec
-
-
-def test_training_has_full_batches_of_every_record(tmp_path, dispatcher):
-  record_files.write_shards(tmp_path, [8, 8, 8])
-  pipeline = open_pipeline(
-    tmp_path, "train", data_service_dispatcher=dispatcher, file_batch_size=1, shuffle_seed=1
-  )
-  found = record_files.author_ids(pipeline.dataset.take(60))
-  assert [len(batch) for batch in found] == [4] * 60
-  assert set(sum(found, [])) == set(range(24))
-  assert not pipeline.position_can_be_saved
-
-
-def test_a_sampler_works_in_the_service(tmp_path, dispatcher):
-  record_files.write_shards(tmp_path, [7, 9])
-  pipeline = open_pipeline(tmp_path, data_service_dispatcher=dispatcher, sampler=SAMPLER)
-  assert sorted(flat_author_ids(pipeline.dataset)) == list(range(1, 16, 2))
-
-
-def test_a_bad_record_is_named(tmp_path, dispatcher):
-  record_files.write_shards(tmp_path, [4])
-  path = record_files.write_shard(tmp_path / "z.tfrecord", [record(0), record(1, is_liked=[9])])
-  pipeline = open_pipeline(tmp_path, data_service_dispatcher=dispatcher)
-  with pytest.raises(DataError, match=f"{path}: record 1: label 'is_liked' is 9"):
-    record_files.read_eagerly(pipeline)
-
-
-def test_prediction_reads_in_this_process(tmp_path):
-  record_files.write_shards(tmp_path, [3])
-  pipeline = open_pipeline(tmp_path, "predict", data_service_dispatcher="grpc://localhost:1")
-  assert flat_author_ids(pipeline.dataset) == [0, 1, 2]
-  assert pipeline.position_can_be_saved
-
-
-@pytest.mark.parametrize("option", ["cache", "ignore_data_errors"])
-def test_options_that_need_this_process_are_refused(tmp_path, dispatcher, option):
-  record_files.write_shards(tmp_path, [3])
-  with pytest.raises(ConfigError, match=f"train_data.{option}: found true together with"):
-    open_pipeline(tmp_path, data_service_dispatcher=dispatcher, **{option: True})
-
-
-def test_no_dispatcher_is_an_error(tmp_path):
-  record_files.write_shards(tmp_path, [3])
+def _free_port():
   with socket.socket() as unused:
     unused.bind(("localhost", 0))
-    address = f"grpc://localhost:{unused.getsockname()[1]}"
-    with pytest.raises(DataError, match=f"nothing answers at {address}"):
-      open_pipeline(tmp_path, data_service_dispatcher=address)
+    return unused.getsockname()[1]
 
 
-def test_an_unknown_host_is_an_error(tmp_path):
-  record_files.write_shards(tmp_path, [3])
-  with pytest.raises(DataError, match="nothing answers at grpc://no.such.host.invalid:5050"):
-    open_pipeline(tmp_path, data_service_dispatcher="grpc://no.such.host.invalid:5050")
+class Service:
+  """Processes of a service in one folder."""
+
+  def __init__(self, folder, stack):
+    self._folder, self._stack = folder, stack
+    self.port = _free_port()
+    self.address = f"grpc://localhost:{self.port}"
+
+  def start(self, *flags, program=("-m", "tfrecords.data_service"), ready="ready"):
+    log = self._folder / f"{len(list(self._folder.glob('*.log')))}.log"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with log.open("wb") as file:
+      process = subprocess.Popen(
+        [sys.executable, *program, *flags], env=environment, stdout=file, stderr=subprocess.STDOUT
+      )
+    self._stack.callback(process.wait)
+    self._stack.callback(process.kill)
+    process.log = log
+    deadline = time.monotonic() + _SECONDS
+    while ready and ready not in log.read_text():
+      assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+      time.sleep(0.2)
+    return process
+
+  def dispatcher(self):
+    journal = f"--work_dir={self._folder / 'journal'}"
+    return self.start("--role=dispatcher", f"--port={self.port}", journal)
+
+  def worker(self):
+    return self.start("--role=worker", f"--dispatcher=localhost:{self.port}")
 
 
-def test_a_dispatcher_without_workers_is_an_error(tmp_path, monkeypatch):
-  monkeypatch.setattr(data_service, "_SECONDS_TO_ANSWER", 2)
-  record_files.write_shards(tmp_path, [3])
-  dispatcher = SERVICE.DispatchServer()
-  with pytest.raises(DataError, match="no answer within 2 seconds.* with at least one worker"):
-    open_pipeline(tmp_path, data_service_dispatcher=dispatcher.target)
+@pytest.fixture(name="service")
+def service_fixture(tmp_path):
+  with contextlib.ExitStack() as stack:
+    yield Service(tmp_path, stack)
 
 
-def test_something_else_at_the_address_is_an_error(tmp_path, monkeypatch):
-  monkeypatch.setattr(data_service, "_SECONDS_TO_ANSWER", 2)
-  record_files.write_shards(tmp_path, [3])
-  with socket.socket() as server:
-    server.bind(("localhost", 0))
-    server.listen()
-    address = f"grpc://localhost:{server.getsockname()[1]}"
-    with pytest.raises(DataError, match=f"{address} makes no data"):
-      open_pipeline(tmp_path, data_service_dispatcher=address)
+def _ids(batch):
+  return batch[0]["meta__author_id"].numpy()[:, 0].tolist()
+
+
+def test_reading_survives_a_restart_of_the_dispatcher_and_the_loss_of_a_worker(service, tmp_path):
+  record_files.write_shards(tmp_path, [8] * _FILES)
+  dispatcher, first, _ = service.dispatcher(), service.worker(), service.worker()
+  config = record_files.data_config(tmp_path, data_service_dispatcher=service.address)
+  whole = list(range(8 * _FILES))
+  evaluated = InputPipeline(config, "evaluate").dataset
+  assert sorted(sum(map(_ids, evaluated), [])) == whole
+
+  batches = iter(InputPipeline(config, "train").dataset)
+  for _ in range(5):
+    assert len(_ids(next(batches))) == 4
+  dispatcher.kill()
+  dispatcher.wait()
+  service.dispatcher()
+  for _ in range(5):
+    next(batches)
+  first.kill()
+  found, deadline = set(), time.monotonic() + _SECONDS
+  while found != set(whole):
+    found.update(_ids(next(batches)))
+    assert time.monotonic() < deadline
+
+
+def test_a_dispatcher_that_does_not_come_back_ends_the_run(service, tmp_path):
+  record_files.write_shards(tmp_path, [8] * 2)
+  dispatcher, _ = service.dispatcher(), service.worker()
+  flags = [str(tmp_path), service.address]
+  reader = service.start(*flags, program=("-c", _READER), ready="reads")
+  dispatcher.kill()
+  assert reader.wait(_SECONDS) == NothingNewError.exit_code
+  said = reader.log.read_text()
+  assert f"error: train_data.data_service_dispatcher: nothing answers at {service.address}" in said
+  assert "a dispatcher that is back within 4 s" in said
+
+
+def test_sigterm_ends_a_process_in_peace(service):
+  dispatcher = service.dispatcher()
+  dispatcher.send_signal(signal.SIGTERM)
+  assert dispatcher.wait(_SECONDS) == 0
+
+
+def test_a_port_in_use_is_named(service):
+  with socket.socket() as other:
+    other.bind(("", service.port))
+    other.listen()
+    process = service.start("--role=dispatcher", f"--port={service.port}", ready=None)
+    assert process.wait(_SECONDS) == ConfigError.exit_code
+  assert f"error: --port: {service.port} is in use" in process.log.read_text()
 
 
 @pytest.mark.parametrize(
-  "address", ["localhost:5050", "grpc://host", "grpc://:5050", "http://host:1", "grpc://host:x", ""]
+  "flags, message",
+  [
+    ([], "--role: found nothing"),
+    (["--role=worker"], "--dispatcher: found nothing"),
+    (["--role=worker", "--dispatcher=here"], "--dispatcher: found 'grpc://here'"),
+    (["--role=worker", "--work_dir=x"], "--work_dir: found 'x', allowed: nothing for a worker"),
+    (["--role=dispatcher", "--dispatcher=a:1"], "--dispatcher: found 'a:1', allowed: nothing"),
+    (["--role=dispatcher", "--fault_tolerant_mode"], "found true without --work_dir"),
+    (["--role=dispatcher", "--port=0", "--work_dir=x"], "--port: found 0"),
+    (["--role=dispatcher", "--set", "a=1"], "--config_path, --set: found one"),
+  ],
 )
-def test_an_address_of_another_form_is_refused(tmp_path, address):
-  with pytest.raises(ConfigError, match="data_service_dispatcher: .*allowed: grpc://HOST:PORT"):
-    record_files.data_config(tmp_path, data_service_dispatcher=address)
+def test_flags_that_cannot_work_are_named(flags, message, service):
+  process = service.start(*flags, ready=None)
+  assert process.wait(_SECONDS) == ConfigError.exit_code
+  assert message in process.log.read_text()
+
+
+def test_a_worker_waits_for_a_dispatcher_only_so_long(monkeypatch):
+  monkeypatch.setattr(data_service_server, "_SECONDS_TO_FIND_DISPATCHER", 1.0)
+  message = "nothing answers at grpc://localhost:1 within 1 s"
+  with pytest.raises(NothingNewError, match=message), data_service_server.worker("localhost:1"):
+    pass

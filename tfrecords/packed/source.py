@@ -13,6 +13,7 @@ from tfrecords.packed.selection import Selection
 from tfrecords.record_source import FileSource, numbered_files, numbered_records
 from tfrecords.sampler import Sampler
 from tfrecords.shards import Shard
+from tfrecords.worker_share import WHOLE, WorkerShare
 
 Block = dict[str, tf.Tensor]
 
@@ -29,6 +30,7 @@ class PackedSource(FileSource):
     files: what they hold.
     selection: what is read of it.
     sampler: leaves examples out on purpose: those it would leave out of the records packed.
+    share: which examples of each file are read.
   """
 
   def __init__(
@@ -38,8 +40,9 @@ class PackedSource(FileSource):
     files: PackedFiles,
     selection: Selection,
     sampler: Sampler,
+    share: WorkerShare = WHOLE,
   ):
-    super().__init__(config, shards)
+    super().__init__(config, shards, share)
     self._packed, self._selection, self._sampler = files, selection, sampler
     self._columns = layout.columns(selection.arrays)
 
@@ -57,7 +60,7 @@ class PackedSource(FileSource):
   def count(self, at_most: int) -> int:
     """Returns how many examples there are, up to a number."""
     if not self._sampler.is_active:
-      return min(self._packed.examples, at_most)
+      return min(self._packed.examples // self._share.count, at_most)
     return sum(1 for _ in self.in_order().take(at_most).prefetch(tf.data.AUTOTUNE))
 
   def parse(
@@ -85,7 +88,8 @@ class PackedSource(FileSource):
     return batch, rectified, self._take(rows, POSITION)[:, 0], self._take(rows, SOURCE)[:, 0]
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
-    return self._blocks(numbered_records(number, path, compression)).unbatch()
+    blocks = self._blocks(numbered_records(number, path, compression))
+    return self._dealt(blocks.unbatch(), number)
 
   def _blocks(self, records: tf.data.Dataset) -> tf.data.Dataset:
     return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
