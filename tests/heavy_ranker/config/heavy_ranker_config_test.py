@@ -578,7 +578,7 @@ GROUPS = [
     {"model": {"featurization_config": {"log1p_abs_config": {}}}},
     "model.featurization_config: found log1p_abs_config and double_norm_log_config, allowed: "
     "exactly one of log1p_abs_config, clip_log1p_abs_config, z_score_log_config, "
-    "double_norm_log_config",
+    "double_norm_log_config, fitted_log_config",
   ),
   (
     {"model": {"backbone": {"mask_net_config": {"mask_blocks": [{"output_size": 3}]}}}},
