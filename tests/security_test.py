@@ -33,6 +33,8 @@ _EXCEPTIONS = {
   ("tools/launcher.py", "compile"),
   # Starts Python in the virtualenv that Bazel has made.
   ("tools/venv.py", "execv"),
+  # Asks the C library that Python runs on to return memory.
+  ("heavy_ranker/serving/server/freed_memory.py", "ctypes"),
   # Names out of a table in the source.
   ("heavy_ranker/__init__.py", "import_module"),
 }
