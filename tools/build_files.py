@@ -14,9 +14,10 @@ One target a file, named after it, with the imports as its deps:
   this target outside of the package and in its commands, and `:__init__` in its other modules and
   where the name is not used. `from PACKAGE import NAME` means the module that has it, if the
   `__init__.py` has a dictionary that says which.
-* `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it. In tests, a string
-  that is a module's full name counts as an import, `[sys.executable, "-m", "heavy_ranker.train"]`,
-  and so does what a string that is a program imports, `"from tfrecords import schema"`.
+* `tests/**/*_test.py` is a `pytest_test`, with the conftest.py files above it.
+* In tests and benchmarks a string that is a module's full name counts as an import,
+  `[sys.executable, "-m", "heavy_ranker.train"]`; in tests so does what a string that is a program
+  imports, `"from tfrecords import schema"`.
 * Tests of a folder that are neither large nor tagged are `quick_tests` together, because to load
   TensorFlow takes longer than most of them. That is what `bazel test //...` runs; by its own name
   each can still be run alone.

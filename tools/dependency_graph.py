@@ -165,7 +165,7 @@ class DependencyGraph:
     imports = list(source.eager)
     if target.is_api or not source.is_package:
       imports += source.lazy
-    if target.is_api or source.is_in_tests:
+    if target.is_api or source.starts_programs:
       imports += self._mentions(source)
     if source.is_in_tests:
       imports += (found for found in source.quoted if found.module in self.sources)

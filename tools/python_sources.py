@@ -69,6 +69,11 @@ class Source:
     return self.path.startswith("tests/")
 
   @property
+  def starts_programs(self) -> bool:
+    """Whether a string in it that is a module's name stands for a process of that module."""
+    return self.is_in_tests or self.path.startswith("benchmarks/")
+
+  @property
   def is_test(self) -> bool:
     """Whether pytest runs the file."""
     return self.is_in_tests and self.stem.endswith("_test")

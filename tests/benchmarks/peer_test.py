@@ -11,7 +11,7 @@ _PYTHON = sys.executable
 
 
 def test_the_batch_size_is_handed_on():
-  peer = Peer(f"{_PYTHON} -m tests.benchmarks.fake_peer")
+  peer = Peer(" ".join([_PYTHON, "-m", "tests.benchmarks.fake_peer"]))
   found = peer.measure(7)
   assert peer.examples_per_second(found, "train", 7) == 10.0
   assert peer.examples_per_second(found, "score", 5) == 105.0

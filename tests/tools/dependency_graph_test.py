@@ -116,6 +116,20 @@ def test_lazy_public_api_is_a_target_of_its_own(deps):
   assert not of.graph.find_ring()
 
 
+def test_benchmarks_depend_on_modules_they_start(deps):
+  of = deps(
+    {
+      "a/__init__.py": "",
+      "a/train.py": "",
+      "a/other.py": "NAME = 'a.train'",
+      "benchmarks/__init__.py": "",
+      "benchmarks/startup.py": "COMMAND = ['-m', 'a.train']",
+    }
+  )
+  assert of("benchmarks.startup") == {"benchmarks", "a.train", "a"}
+  assert of("a.other") == {"a"}
+
+
 def test_tests_depend_on_conftests_and_on_modules_they_name(deps):
   of = deps(
     {
