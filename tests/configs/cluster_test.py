@@ -131,6 +131,7 @@ def test_the_indexed_job_tells_each_worker_who_it_is(tmp_path, index):
       "WORKERS": "3",
       "JOB_COMPLETION_INDEX": str(index),
       "CONFIG_PATH": "/data/my train.yaml",
+      "EXPORT_DIR": "/data/exports",
     },
   )
   assert done.returncode == 0, done.stderr
@@ -139,7 +140,8 @@ def test_the_indexed_job_tells_each_worker_who_it_is(tmp_path, index):
     "cluster": {"worker": [f"training-{number}.training:2222" for number in range(3)]},
     "task": {"type": "worker", "index": index},
   }
-  assert arguments == "-m heavy_ranker.train --config_path=/data/my train.yaml"
+  flags = "--config_path=/data/my train.yaml --export_dir=/data/exports"
+  assert arguments.startswith(f"-m heavy_ranker.train {flags} --set training.workers.")
 
 
 def test_the_indexed_job_names_its_pods_as_its_service_does():
@@ -174,7 +176,7 @@ def test_commands_are_modules_of_the_project():
       assert path.is_file(), module
       defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', path.read_text()))
       flags = {part[2:].split("=")[0] for part in command if part.startswith("--")}
-      assert flags <= defined | {"config_path"}, module
+      assert flags <= defined | {"config_path", "set"}, module
 
 
 def test_the_server_reads_the_files_of_its_config_map():
