@@ -69,7 +69,8 @@ def build_model(
   parts = make_parts(config, inputs, featurization)
   tasks = list(config.model.tasks)
   with computing_in(compute_dtype):
-    logits = _all_logits(config, inputs, parts)
+    of_towers = _logits(config, parts)
+  logits = _all_logits(config, inputs, parts, of_towers)
   probabilities = keras.layers.Activation("sigmoid", name="probabilities")(logits)
   calibrated = Calibration(
     tasks,
@@ -87,10 +88,13 @@ def build_model(
 
 
 def _all_logits(
-  config: HeavyRankerConfig, inputs: Mapping[str, tf.Tensor], parts: FeatureParts
+  config: HeavyRankerConfig,
+  inputs: Mapping[str, tf.Tensor],
+  parts: FeatureParts,
+  towers: list[tf.Tensor],
 ) -> tf.Tensor:
   """Returns the logits of all tasks, [batch, tasks]: the towers', and the wide part's on top."""
-  towers, wide = _logits(config, parts), config.model.wide_config
+  wide = config.model.wide_config
   if wide is None:
     return keras.layers.Concatenate(name="logits")(towers)
   deep = keras.layers.Concatenate(name="deep_logits")(towers)

@@ -12,7 +12,7 @@ def _log(folder, first, last, checkpoints):
     log.event("training", f"from {first}")
     for step in range(first + 1, last + 1):
       log.advance()
-      log.step(step, 8, {"loss": step / 2, "t": 1.0}, {"backbone": 0.1}, {}, {})
+      log.step(step, 8, {"loss": step / 2, "t": 1.0}, {"backbone": 0.1}, {}, {}, {})
       if step in checkpoints:
         log.event("checkpoint", f"{folder}/checkpoints/step-{step}", megabytes=1.0)
     log.flush()
