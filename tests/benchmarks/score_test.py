@@ -9,7 +9,7 @@ from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.small_run import write_config
 
 BAZEL_SIZE = "large"
-PEER = f"--peer_command={sys.executable} -m tests.benchmarks.fake_peer"
+PEER = "--peer_command=" + " ".join([sys.executable, "-m", "tests.benchmarks.fake_peer"])
 
 
 def test_everything_is_measured(tmp_path):

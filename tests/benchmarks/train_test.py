@@ -10,7 +10,7 @@ from tests.heavy_ranker.small_run import write_config
 
 BAZEL_SIZE = "large"
 COMMAND = "benchmarks.train"
-PEER = f"--peer_command={sys.executable} -m tests.benchmarks.fake_peer"
+PEER = "--peer_command=" + " ".join([sys.executable, "-m", "tests.benchmarks.fake_peer"])
 
 
 def test_everything_is_measured(tmp_path):

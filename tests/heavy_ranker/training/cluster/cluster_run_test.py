@@ -54,11 +54,11 @@ def _union_of(count: int) -> type:
   class Union(InputPipeline):
     """The rows of all workers' batches, one worker's behind the other's."""
 
-    def __init__(self, *arguments, share):
-      super().__init__(*arguments)
+    def __init__(self, *arguments, share, **others):
+      super().__init__(*arguments, **others)
       del share
       shares = [WorkerShare(index, count) for index in range(count)]
-      parts = [InputPipeline(*arguments, share=share).dataset for share in shares]
+      parts = [InputPipeline(*arguments, share=share, **others).dataset for share in shares]
       self.dataset = tf.data.Dataset.zip(tuple(parts)).map(
         lambda *batches: tf.nest.map_structure(lambda *rows: tf.concat(rows, 0), *batches)
       )
