@@ -13,7 +13,7 @@ import yaml
 
 from tfrecords import errors, paths
 
-BAZEL_DATA = ["//configs:all", "//:requirements.txt", "//:requirements_lock.txt"]
+BAZEL_DATA = ["//configs:all", "//:sources"]
 
 _FOLDER = pathlib.Path(paths.package_root()) / "configs" / "cluster"
 _MANIFESTS = ("storage", "training_job", "training_tfjob", "data_service", "serving")

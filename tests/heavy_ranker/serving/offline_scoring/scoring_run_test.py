@@ -67,7 +67,7 @@ def bytes_of(output):
 def check(table, expected):
   assert table.column_names == ["meta.user_id", "score", *TASKS]
   assert table["meta.user_id"].to_pylist() == users().tolist()
-  np.testing.assert_allclose(table["score"], expected["score"], rtol=0, atol=1e-6)
+  np.testing.assert_allclose(table["score"], expected["score"], rtol=1e-6, atol=1e-6)
   for position, task in enumerate(TASKS):
     wanted = expected["calibrated_probabilities"][:, position]
     np.testing.assert_allclose(table[task], wanted, rtol=0, atol=1e-6)
@@ -113,7 +113,7 @@ def test_tfrecords_hold_the_same(folder, model, expected, tmp_path):
   assert [record["meta.user_id"].int64_list.value[0] for record in records] == users().tolist()
   for name, wanted in (("score", expected["score"]), (TASKS[2], expected["probabilities"][:, 2])):
     found = [record[name].float_list.value[0] for record in records]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_a_finished_file_is_not_scored_again(folder, model, tmp_path, monkeypatch):
