@@ -11,6 +11,7 @@ from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.serving.export_files import ORIGIN_FILE
 from heavy_ranker.serving.export_folder import hash_of_files
+from tfrecords.folders import names_in
 
 _SECTIONS = {
   "model": True,
@@ -51,8 +52,8 @@ def earlier_export(config: HeavyRankerConfig, checkpoint: str, base: str) -> Opt
     StorageError, CheckpointError: the checkpoint or its calibration cannot be read.
   """
   origin = origin_of(config, checkpoint)
-  names = [name.rstrip("/") for name in tf.io.gfile.listdir(base)]
-  for version in sorted((name for name in names if name.isdecimal()), key=int, reverse=True):
+  versions = (name for name in names_in(base) if name.isdecimal())
+  for version in sorted(versions, key=int, reverse=True):
     folder = os.path.join(base, version)
     if _read_fingerprint(os.path.join(folder, ORIGIN_FILE)) == origin:
       return folder

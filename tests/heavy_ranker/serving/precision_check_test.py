@@ -112,7 +112,7 @@ def test_float32_is_what_it_was(folder, tmp_path):
   target = export(small_config(folder, *LOWER), export_dir=str(tmp_path))
   assert {dtype for _, dtype in _variables(target).values()} <= {tf.float32, tf.int64}
   files = sorted(path.name for path in (tmp_path / "1" / "assets.extra").iterdir())
-  assert files == ["score.json", "tf_serving_warmup_requests"]
+  assert files == ["origin.json", "score.json", "tf_serving_warmup_requests"]
 
 
 def test_few_examples(folder, tmp_path, capsys):
