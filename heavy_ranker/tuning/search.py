@@ -28,7 +28,7 @@ from heavy_ranker.tuning.study import (
 from heavy_ranker.tuning.trial_config import as_yaml, overrides_of, write_trial_config
 from heavy_ranker.tuning.trial_process import OUTPUT_FILE, Trial, TrialFailed, run_trial
 from heavy_ranker.tuning.trial_table import describe_trial
-from tfrecords.errors import ConfigError, TrainingError, UserError
+from tfrecords.errors import ConfigError, StorageError, TrainingError, UserError
 from tfrecords.progress import progress_bar
 
 TRIALS_FOLDER = "trials"
@@ -75,7 +75,13 @@ def search(job: SearchJob, base: HeavyRankerConfig, run: RunTrial = run_trial) -
     UserError: no trial came to its end, or the folder cannot be used.
     Preempted, KeyboardInterrupt: it was told to end; the same call goes on.
   """
-  return _Search(job, base, run).run()
+  try:
+    return _Search(job, base, run).run()
+  except OSError as error:
+    raise StorageError(
+      f"{job.output_dir}: the search cannot be recorded: {error}. Free space there and run the "
+      "same command again: it goes on"
+    ) from None
 
 
 class _Search:

@@ -131,6 +131,8 @@ def _failure(answer: dict[str, Any], code: int, output_path: str) -> BaseExcepti
 
 def _end(process: "subprocess.Popen[str]") -> None:
   """Asks the process to end, which takes it a step and a checkpoint; a second signal kills it."""
+  if process.poll() is None:
+    print("ending the trial after its step (Ctrl-C ends it at once)", file=sys.stderr, flush=True)
   process.terminate()
   try:
     process.wait(_SECONDS_TO_END)

@@ -89,12 +89,16 @@ class _Channel:
   def __init__(self):
     self._output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    self._lines: queue.Queue[str] = queue.Queue()
+    self._lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=self._read, daemon=True).start()
 
   def _read(self) -> None:
-    for line in sys.stdin:
-      self._lines.put(line)
+    # Not by sys.stdin, whose lock this thread would hold when the process ends.
+    rest = b""
+    while found := os.read(sys.stdin.fileno(), 1 << 16):
+      *lines, rest = (rest + found).split(b"\n")
+      for line in lines:
+        self._lines.put(line)
     os.kill(os.getpid(), signal.SIGTERM)
 
   def read(self) -> Any:

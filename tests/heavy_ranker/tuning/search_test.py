@@ -195,9 +195,10 @@ def test_the_first_trials_failing_alike_end_the_search(run):
   assert len(finished_trials(run(5)[0])) == 5  # Mended, it goes on.
 
 
-def test_a_full_disk_ends_the_search_and_the_trial_is_made_again(run):
+@pytest.mark.parametrize("error", [StorageError("no space left"), OSError(28, "no space left")])
+def test_a_full_disk_ends_the_search_and_the_trial_is_made_again(run, error):
   def full(trial, goes_on):
-    raise StorageError("no space left")
+    raise error
 
   with pytest.raises(StorageError, match="no space left"):
     run(2, full)
