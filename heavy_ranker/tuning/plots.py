@@ -79,6 +79,8 @@ def _parameter(axes: Axes, study: optuna.Study, name: str, space: SearchSpace) -
     axes.set_xlim(-0.5, len(parameter.choices) - 0.5)
   elif parameter.log:
     axes.set_xscale("log")
+  elif parameter.integer:
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
   y = [trial.value for trial in complete]
   best = complete.index(best_trial(study))
   axes.plot(x, y, "o", color=COLORS[0], markersize=3.5, markerfacecolor="none")
