@@ -66,7 +66,7 @@ def publish(unfinished: str, target: str, last: str) -> None:
     tf.errors.OpError: it cannot be written; under the final name lies nothing, or on an object
       store nothing that has the last file.
   """
-  if "://" not in target:
+  if not paths.is_remote(target):
     tf.io.gfile.rename(unfinished, target)
     return
   for name in sorted(_files_below(unfinished), key=lambda name: (name == last, name)):
@@ -86,7 +86,7 @@ def on_this_machine(folder: str) -> Iterator[str]:
   Raises:
     tf.errors.OpError: it cannot be read.
   """
-  if "://" not in folder:
+  if not paths.is_remote(folder):
     yield folder
     return
   with tempfile.TemporaryDirectory() as copy:
@@ -117,7 +117,7 @@ def flush_to_disk(path: str) -> None:
   Raises:
     OSError: the disk is full or fails.
   """
-  if "://" in path:
+  if paths.is_remote(path):
     return
   descriptor = os.open(path, os.O_RDONLY)
   try:
@@ -139,7 +139,7 @@ def alone_in(folder: str) -> Iterator[None]:
   Raises:
     StorageError: the lock cannot be written.
   """
-  if "://" in folder:
+  if paths.is_remote(folder):
     yield
     return
   try:

@@ -41,6 +41,11 @@ def resolve(path: str, key: str) -> str:
   return path
 
 
+def is_remote(path: str) -> bool:
+  """Returns whether a resolved path lies elsewhere than in this machine's file system."""
+  return "://" in path
+
+
 def caller_directory() -> str:
   """Returns the folder in which the user typed the command."""
   return os.environ.get("BUILD_WORKING_DIRECTORY") or os.getcwd()

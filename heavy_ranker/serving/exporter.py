@@ -109,7 +109,7 @@ def _write(
 
   For an object store it is written on this machine: TensorFlow reads what it has just written.
   """
-  folder = tempfile.gettempdir() if "://" in target else os.path.dirname(target)
+  folder = tempfile.gettempdir() if paths.is_remote(target) else os.path.dirname(target)
   try:
     with unfinished_exports.writing(folder) as unfinished:
       tf.saved_model.save(module, unfinished, signatures=module.functions())

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from tfrecords.paths import is_remote
+
 _PREFIX = ".unfinished-"
 _LOCK_SUFFIX = ".lock"
 
@@ -24,7 +26,7 @@ def writing(base: str) -> Iterator[str]:
   """
   unfinished = os.path.join(base, f"{_PREFIX}{uuid.uuid4().hex}")
   with contextlib.ExitStack() as stack:
-    if "://" not in base:
+    if not is_remote(base):
       lock = stack.enter_context(open(f"{unfinished}{_LOCK_SUFFIX}", "w", encoding="utf-8"))
       stack.callback(os.remove, lock.name)
       with contextlib.suppress(OSError):  # A file system without locks.
@@ -42,7 +44,7 @@ def remove_abandoned(base: str) -> None:
   Args:
     base: the folder of the versions; it exists.
   """
-  if "://" in base:
+  if is_remote(base):
     return
   for name in os.listdir(base):
     if not (name.startswith(_PREFIX) and name.endswith(_LOCK_SUFFIX)):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import IO, Optional
 
 from tfrecords.errors import StorageError
+from tfrecords.paths import is_remote
 
 LOCK_FILE = "train.lock"
 
@@ -49,7 +50,7 @@ def hold(save_dir: str) -> None:
   Raises:
     StorageError: see `holding`.
   """
-  if "://" in save_dir:
+  if is_remote(save_dir):
     return
   path = os.path.join(save_dir, LOCK_FILE)
   while not _is_held(save_dir, path):

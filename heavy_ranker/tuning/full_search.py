@@ -10,6 +10,7 @@ from heavy_ranker.tuning.search_space import SearchSpace
 from heavy_ranker.tuning.summary import format_summary
 from tfrecords.errors import StorageError
 from tfrecords.folders import alone_in, make_writable
+from tfrecords.paths import is_remote
 
 
 def search_and_report(
@@ -36,7 +37,7 @@ def search_and_report(
     UserError: configuration, data or folder cannot be used, or every trial fails.
     Preempted, KeyboardInterrupt: it was told to end; the same call goes on.
   """
-  if "://" in output_dir:
+  if is_remote(output_dir):
     raise StorageError(
       f"--output_dir: found {output_dir}, allowed: a folder of this machine's file system, which "
       "the study needs"

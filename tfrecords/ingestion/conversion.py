@@ -21,6 +21,7 @@ from tfrecords.ingestion.job import Job
 from tfrecords.ingestion.labeler import Labeler, kept
 from tfrecords.ingestion.mapping import TRAIN
 from tfrecords.ingestion.partitioner import NO_PART, Partitioner
+from tfrecords.paths import is_remote
 
 STAGE = "records"
 
@@ -164,7 +165,7 @@ class _PartOfChunk(contextlib.ExitStack):
     data = pc.binary_join(_as_list(records), pa.scalar(b"", pa.large_binary()))[0].as_buffer()
     self._end += int(lengths.sum())
     self._offsets.write(begins.astype("<i8").tobytes())
-    self._bytes.write(memoryview(data) if not storage.is_remote(self._path) else bytes(data))
+    self._bytes.write(memoryview(data) if not is_remote(self._path) else bytes(data))
 
   def report(self) -> dict[str, Any]:
     """Returns what was counted."""

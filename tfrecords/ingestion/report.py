@@ -12,7 +12,7 @@ def describe(ingested: Ingested) -> str:
   """Returns the summary: rows, records and positives by part, what to do next."""
   summary = ingested.summary
   config = os.path.join(ingested.output, "config.yaml")
-  if not paths.caller_directory().startswith("//") and "://" not in config:
+  if not paths.caller_directory().startswith("//") and not paths.is_remote(config):
     config = os.path.relpath(config, paths.caller_directory())
   flag = f"--config_path={shlex.quote(config)}"
   lines = [f"{ingested.output}: complete already, nothing to do"] if ingested.was_complete else []

@@ -11,11 +11,7 @@ import uuid
 from typing import Any
 
 from tfrecords.errors import StorageError, reason
-
-
-def is_remote(path: str) -> bool:
-  """Tells whether a path is one for TensorFlow's file systems."""
-  return "://" in path
+from tfrecords.paths import is_remote
 
 
 def exists(path: str) -> bool:

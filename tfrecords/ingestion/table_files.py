@@ -96,7 +96,7 @@ def chunks_of(mapping: Mapping, files: Sequence[TableFile]) -> list[Chunk]:
 
 def last_written(file: TableFile) -> int:
   """Returns when a file was last written, in nanoseconds."""
-  if "://" not in file.path:
+  if not paths.is_remote(file.path):
     return os.stat(file.path).st_mtime_ns
   import tensorflow as tf
 
@@ -120,7 +120,7 @@ def open_bytes(path: str) -> Any:
     DataError: it cannot be opened.
   """
   try:
-    if "://" not in path:
+    if not paths.is_remote(path):
       return open(path, "rb")
     from tfrecords.ingestion.remote_file import open_remote  # Loads TensorFlow.
 
@@ -143,7 +143,7 @@ def open_parquet(path: str) -> pq.ParquetFile:
 
 
 def _matches(pattern: str) -> list[str]:
-  if "://" in pattern:
+  if paths.is_remote(pattern):
     import tensorflow as tf
 
     try:

@@ -1,7 +1,5 @@
 """Two replicas decide alike whether a batch can be used; sparse gradients and clipping included."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,23 +8,14 @@ from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import trainer
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
 from tests.heavy_ranker import id_run
+from tests.heavy_ranker.training import two_devices
 
 BAZEL_SIZE = "large"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def two_logical_devices():
-  cpu = tf.config.list_physical_devices("CPU")[0]
-  try:
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-  except RuntimeError:
-    pytest.skip("TensorFlow has started with one device; run this file alone, as Bazel does")
-
-
-# One of a kind: two strategies over the same devices number their messages alike and mix them up.
-@functools.lru_cache
-def _strategy(*devices):
-  return tf.distribute.MirroredStrategy(devices)
+  two_devices.set_up()
 
 
 def _config(folder, devices, micro_batches):
@@ -66,7 +55,8 @@ def test_two_replicas_skip_what_one_skips(tmp_path, monkeypatch, capsys, micro_b
   runs = []
   for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     config = _config(tmp_path, devices, micro_batches)
-    monkeypatch.setattr(trainer, "make_strategy", lambda devices=devices: _strategy(*devices))
+    strategy = two_devices.strategy(*devices)
+    monkeypatch.setattr(trainer, "make_strategy", lambda chosen=strategy: chosen)
     history = trainer.train(config)
     checkpoint = latest_checkpoint(config.training.save_dir)
     names = [name for name, _ in tf.train.list_variables(checkpoint) if name[:8] == "weights/"]

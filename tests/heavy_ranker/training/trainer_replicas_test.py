@@ -1,7 +1,5 @@
 """A whole training run on two replicas equals the run on one with the same global batch."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +8,7 @@ from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import trainer
 from tests.heavy_ranker import id_run
 from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.training import two_devices
 from tfrecords.errors import ConfigError
 
 BAZEL_SIZE = "large"
@@ -19,17 +18,7 @@ _NO_DROPOUT = f"model.tasks.{TASKS[2]}.mlp_config.dropout=null"
 
 @pytest.fixture(scope="module", autouse=True)
 def two_logical_devices():
-  cpu = tf.config.list_physical_devices("CPU")[0]
-  try:
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-  except RuntimeError:
-    pytest.skip("TensorFlow has started with one device; run this file alone, as Bazel does")
-
-
-# One of a kind: two strategies over the same devices number their messages alike and mix them up.
-@functools.lru_cache
-def _strategy(*devices):
-  return tf.distribute.MirroredStrategy(devices)
+  two_devices.set_up()
 
 
 def _run(monkeypatch, tmp_path, devices, *overrides):
@@ -39,7 +28,7 @@ def _run(monkeypatch, tmp_path, devices, *overrides):
 
 
 def _run_config(monkeypatch, config, devices):
-  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy(*devices))
+  monkeypatch.setattr(trainer, "make_strategy", lambda: two_devices.strategy(*devices))
   history = trainer.train(config)
   checkpoint = latest_checkpoint(config.training.save_dir)
   weights = {
@@ -94,7 +83,7 @@ def test_two_replicas_equal_one_with_tables(algorithm, monkeypatch, tmp_path):
 
 def test_a_checkpoint_of_two_replicas_continues_on_one(monkeypatch, tmp_path):
   two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"])
-  monkeypatch.setattr(trainer, "make_strategy", lambda: _strategy("CPU:0"))
+  monkeypatch.setattr(trainer, "make_strategy", lambda: two_devices.strategy("CPU:0"))
   overrides = [f"training.save_dir={tmp_path / 'on_2'}", "training.num_train_steps=8", _NO_DROPOUT]
   history = trainer.train(small_config(tmp_path, *overrides))
   assert [entry["step"] for entry in history] == [7, 8]
