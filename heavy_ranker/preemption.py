@@ -5,10 +5,15 @@ KeyboardInterrupt. Whoever has something to finish first is inside `held`: SIGTE
 there, for `requested`, and raised at the end. Once it is raised, further SIGTERMs are ignored, so
 that they disturb nobody who cleans up. No file of TensorFlow's is needed, so that a command is
 inside as soon as it starts.
+
+Python drops an exception that is raised while it runs a destructor or a weak reference's callback,
+and a signal may come just then. Such a one is sent again a moment later.
 """
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +25,7 @@ _MESSAGE = (
   "stopped by SIGTERM; what was finished is kept, and nothing is left half-written. The same "
   "command goes on from there"
 )
+_SENT_AGAIN_AFTER_SECONDS = 0.02
 
 
 @dataclass
@@ -52,7 +58,8 @@ def handled() -> Iterator[None]:
   _state = _State()
   signal.signal(signal.SIGTERM, _on_signal)
   try:
-    yield
+    with _sent_again_if_dropped():
+      yield
     check()
   finally:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -105,3 +112,29 @@ def stop(message: Optional[str] = None) -> None:
 def _on_signal(number: int, frame: object) -> None:
   _state.is_requested = True
   check()
+
+
+@contextlib.contextmanager
+def _sent_again_if_dropped() -> Iterator[None]:
+  """A context in which a Preempted that Python could not pass on is raised once more."""
+  before = sys.unraisablehook
+
+  def on_dropped(dropped: "sys.UnraisableHookArgs") -> None:
+    if issubclass(dropped.exc_type, Preempted):
+      _state.is_raised = False
+      timer = threading.Timer(_SENT_AGAIN_AFTER_SECONDS, _send_again)
+      timer.daemon = True
+      timer.start()
+    else:
+      before(dropped)
+
+  sys.unraisablehook = on_dropped
+  try:
+    yield
+  finally:
+    sys.unraisablehook = before
+
+
+def _send_again() -> None:
+  if requested() and signal.getsignal(signal.SIGTERM) is _on_signal:
+    os.kill(os.getpid(), signal.SIGTERM)

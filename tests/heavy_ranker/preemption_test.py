@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -21,6 +24,57 @@ def test_a_signal_raises_and_ends_with_the_documented_code():
   assert isinstance(caught.value, SystemExit)
   assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
   assert not preemption.requested()
+
+
+class Referred:
+  """An object that weak references may refer to."""
+
+
+class Dying:
+  """An object in whose destructor the signal comes."""
+
+  def __del__(self):
+    terminate()
+
+
+def test_a_signal_in_a_destructor_is_not_lost():
+  with pytest.raises(Preempted), preemption.handled():
+    dying = Dying()
+    del dying
+    time.sleep(30)
+    pytest.fail("the signal was lost")
+
+
+def test_a_signal_in_a_weak_reference_s_callback_is_not_lost():
+  with pytest.raises(Preempted), preemption.handled():
+    referred = Referred()
+    reference = weakref.ref(referred, lambda _: terminate())
+    del referred
+    time.sleep(30)
+    pytest.fail(f"the signal was lost: {reference}")
+
+
+def test_a_signal_in_the_last_destructor_counts_as_well():
+  with pytest.raises(Preempted), preemption.handled():
+    dying = Dying()
+    del dying
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_other_errors_of_destructors_go_where_they_went():
+  class Failing:
+    def __del__(self):
+      raise ValueError("in the destructor")
+
+  seen = []
+  before, sys.unraisablehook = sys.unraisablehook, seen.append
+  try:
+    with preemption.handled():
+      failing = Failing()
+      del failing
+  finally:
+    sys.unraisablehook = before
+  assert [dropped.exc_type for dropped in seen] == [ValueError]
 
 
 def test_while_held_it_waits_and_a_second_one_changes_nothing():
