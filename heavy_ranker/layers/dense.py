@@ -11,9 +11,9 @@ from heavy_ranker.seeds import derive_seed
 class Dense(keras.layers.Dense):
   """A Keras Dense layer of inputs [batch, width] that trains faster on CPUs.
 
-  On a CPU, TensorFlow computes the gradient of a product's left side, g W', in one thread for large
-  W; as a batched product, of a batch of one, it uses all. Inference is Keras's: exports stay free
-  of gradients of our own.
+  With oneDNN, the gradient of a product's left side, g W', is no faster in two threads than in one
+  for many a large W; as a batched product, of a batch of one, it is. Inference is Keras's: exports
+  stay free of gradients of our own.
   """
 
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -53,7 +53,7 @@ def operations(layer, **kwargs):
   return [operation.type for operation in gradient.get_concrete_function().graph.get_operations()]
 
 
-def test_the_gradient_of_the_inputs_uses_all_threads_while_training_only():
+def test_the_gradient_of_the_inputs_is_a_batched_product_while_training_only():
   layer = dense(3, "layer", 0)
   layer.build([None, 4])
   assert operations(layer, training=True).count("BatchMatMulV2") == 1
