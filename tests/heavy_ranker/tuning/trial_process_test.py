@@ -13,6 +13,7 @@ from heavy_ranker.tuning.search_space import Objective
 from heavy_ranker.tuning.trial_config import write_trial_config
 from heavy_ranker.tuning.trial_process import OUTPUT_FILE, Trial, TrialFailed, run_trial
 from tests.heavy_ranker.small_run import TASKS, write_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import Preempted
 
 BAZEL_SIZE = "large"
@@ -35,7 +36,8 @@ def trial(config_path, tmp_path):
   return trial
 
 
-def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path):
+def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path, monkeypatch):
+  leave_report_out(monkeypatch)
   reports = []
 
   def stop(step, value):
