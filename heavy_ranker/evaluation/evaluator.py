@@ -64,12 +64,19 @@ class Evaluator:
     config: the whole configuration.
     baselines: predictors to measure beside the model, besides `always_mean` and those of
       `evaluation.baselines`.
+    writes_report: draws report.html anew after each, which takes longer than to measure a small
+      model.
 
   Raises:
     UserError: the configuration or the data cannot be used.
   """
 
-  def __init__(self, config: HeavyRankerConfig, baselines: Sequence[Baseline] = ()):
+  def __init__(
+    self,
+    config: HeavyRankerConfig,
+    baselines: Sequence[Baseline] = (),
+    writes_report: bool = True,
+  ):
     check_config(config)
     if not config.validation_data:
       raise ConfigError(
@@ -77,6 +84,7 @@ class Evaluator:
         "under a name"
       )
     self._config, self._baselines = config, tuple(baselines)
+    self._writes_report = writes_report
     self._save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
     self._ranker: Optional[keras.Model] = None
     self._calibration: Optional[FittedCalibration] = None
@@ -113,13 +121,14 @@ class Evaluator:
       "score": _score_section(self._config),
       "partitions": partitions,
     }
-    # Plots take long to import, and training, which ends here, is to begin soon.
-    from heavy_ranker.evaluation.report import write_report
-
     with preemption.held():
       write_result(result, results_path(self._save_dir, step))
       write_summaries(result, self._save_dir)
-      write_report(self._save_dir)
+      if self._writes_report:
+        # Plots take long to import, and training, which ends here, is to begin soon.
+        from heavy_ranker.evaluation.report import write_report
+
+        write_report(self._save_dir)
     return result
 
   def set_up(self, calibration: Optional[FittedCalibration] = None) -> None:

@@ -58,7 +58,7 @@ def run_stages(
       result = read_result(results_path(save_dir, step))
     else:
       train(_with(config, "training", num_train_steps=step))
-      evaluator = evaluator or Evaluator(measured)
+      evaluator = evaluator or Evaluator(measured, writes_report=False)
       result = evaluator.run()
     value = objective_value(objective, result)
     if step != config.training.num_train_steps and not goes_on(step, value):

@@ -70,19 +70,7 @@ def test_one_micro_batch_is_the_same_as_none(tmp_path):
     np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_a_stopped_run_resumes_to_the_bit(tmp_path):
-  accumulated = ["training.gradient_accumulation=2", "training.checkpoint_every_n=2"]
-  whole, expected = run(tmp_path, "whole", *accumulated)
-  parts = []
-  for steps in (1, 3, 6):
-    history, found = run(tmp_path, "parts", *accumulated, f"training.num_train_steps={steps}")
-    parts += history
-  assert parts == whole
-  for name, value in expected.items():
-    np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def test_all_micro_batches_count_as_examples(tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_bit_and_all_micro_batches_count(tmp_path, monkeypatch):
   counted = []
 
   class RunLog(trainer.RunLog):
@@ -90,13 +78,22 @@ def test_all_micro_batches_count_as_examples(tmp_path, monkeypatch):
       counted.append((step, examples_per_step, learning_rates["backbone"]))
       return super().step(step, examples_per_step, losses, learning_rates, *others)
 
-  monkeypatch.setattr(trainer, "RunLog", RunLog)
-  run(tmp_path, "run", "training.gradient_accumulation=2", "training.num_train_steps=4")
+  accumulated = ["training.gradient_accumulation=2", "training.checkpoint_every_n=2"]
+  with monkeypatch.context() as context:
+    context.setattr(trainer, "RunLog", RunLog)
+    whole, expected = run(tmp_path, "whole", *accumulated)
+  parts = []
+  for steps in (3, 6):
+    history, found = run(tmp_path, "parts", *accumulated, f"training.num_train_steps={steps}")
+    parts += history
+  assert parts == whole
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value, err_msg=name)
   # A ramp of 3 updates: its second micro-batch is no step of it.
-  rates = [0.0, 0.01 / 3, 0.02 / 3, 0.01]
-  assert [entry[:2] for entry in counted] == [(step, 32) for step in (1, 2, 3, 4)]
+  rates = [0.0, 0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.01]
+  assert [entry[:2] for entry in counted] == [(step, 32) for step in range(1, 7)]
   np.testing.assert_allclose([entry[2] for entry in counted], rates, rtol=1e-6)
-  log = Path(log_path(str(tmp_path / "run"))).read_text()
+  log = Path(log_path(str(tmp_path / "whole"))).read_text()
   assert "32 examples a step in 2 micro-batches" in log
 
 
