@@ -33,6 +33,7 @@ from tfrecords.packed.files import PackedFiles
 from tfrecords.packed.selection import Selection
 from tfrecords.packed.source import PackedSource
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
@@ -247,7 +248,7 @@ class InputPipeline(BatchPlan):
   def _build(self) -> tf.data.Dataset:
     config, training = self._config, self._mode == "train"
     if training:
-      records = self._records.shuffled()
+      records = self._records.shuffled(self._records_read)
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat() if config.repeat_files else records
@@ -298,7 +299,8 @@ class InputPipeline(BatchPlan):
   def _make_read(self) -> Callable:
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
 
-    def read(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+    def read(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      files, positions = files_and_positions(places)
       names = diagnosis.record_names(files, positions)
       return parse(serialized, names), {}, positions, files
 
