@@ -246,20 +246,17 @@ class InputPipeline(BatchPlan):
     return f" that this worker reads, times {count} workers" if count > 1 else ""
 
   def _build(self) -> tf.data.Dataset:
-    config, training = self._config, self._mode == "train"
-    if training:
+    config, parse = self._config, self._make_parse()
+    parsers = config.map_num_parallel_calls or tf.data.AUTOTUNE
+    if self._mode == "train":
       records = self._records.shuffled(self._records_read)
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat() if config.repeat_files else records
       batches = records.batch(self._records_read, drop_remainder=True)
+      parsed = batches.map(parse, num_parallel_calls=parsers, deterministic=True)
     else:
-      batches = self._records.batches_in_order(self._records_read)
-    parsed = batches.map(
-      self._make_parse(),
-      num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
-      deterministic=True,
-    )
+      parsed = self._records.mapped_in_order(self._records_read, parse, parsers)
     if self._is_distributed:
       parsed = data_service_client.distribute(parsed, config, self._key, self._share.job or None)
     batches = parsed.prefetch(tf.data.AUTOTUNE)

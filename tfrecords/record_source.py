@@ -5,7 +5,7 @@ time: waking another thread for each costs half of what reading a record does.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
@@ -23,7 +23,7 @@ from tfrecords.worker_share import WHOLE, WorkerShare
 _COUNTED_TOGETHER = 256
 # Twice as many of a file wait in memory.
 _MOST_AT_A_TIME = 16
-_AT_A_TIME_IN_ORDER = 128
+_PARSED_TOGETHER, _PARSED_BLOCKS_AT_A_TIME = 128, 2
 
 
 class FileSource:
@@ -48,12 +48,21 @@ class FileSource:
     return numbered_files(self._files).flat_map(self._read)
 
   def batches_in_order(self, size: int) -> tf.data.Dataset:
-    """Returns batches in that order, the last one as large as it may be.
+    """Returns batches in that order, the last one as large as it may be."""
+    return self.in_order().batch(size)
 
-    While a file is read, so are the beginnings of the next ones.
+  def mapped_in_order(
+    self, size: int, function: Callable[..., Any], num_parallel_calls: int
+  ) -> tf.data.Dataset:
+    """Returns what a function makes of batches in that order.
+
+    Args:
+      size: rows a batch, the last one as large as it may be.
+      function: of a batch; a row of its results depends on no other row.
+      num_parallel_calls: threads that call it.
     """
-    files = numbered_files(self._files)
-    return _interleaved(files, self._read, 1, _AT_A_TIME_IN_ORDER).batch(size)
+    batches = self.batches_in_order(size)
+    return batches.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
 
   def shuffled(self, batch_size: int) -> tf.data.Dataset:
     """Returns every record once, in another order each time the dataset is read.
@@ -142,6 +151,20 @@ class RecordSource(FileSource):
     """Reads the first records; returns how many there are, up to a number."""
     batches = self.in_order().take(at_most).batch(_COUNTED_TOGETHER)
     return sum(len(places) for _, places in batches)
+
+  def mapped_in_order(
+    self, size: int, function: Callable[..., Any], num_parallel_calls: int
+  ) -> tf.data.Dataset:
+    """See FileSource; while a file is read, so are the beginnings of the next ones."""
+
+    def read(*file: tf.Tensor) -> tf.data.Dataset:
+      blocks = self._read(*file).batch(_PARSED_TOGETHER)
+      return blocks.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+    # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
+    # and most batches need no copy.
+    blocks = _interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
+    return blocks.rebatch(size)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
