@@ -23,7 +23,7 @@ from tfrecords.worker_share import WHOLE, WorkerShare
 _COUNTED_TOGETHER = 256
 # Twice as many of a file wait in memory.
 _MOST_AT_A_TIME = 16
-_PARSED_TOGETHER, _PARSED_BLOCKS_AT_A_TIME = 128, 2
+_MOST_PARSED_TOGETHER, _PARSED_BLOCKS_AT_A_TIME = 128, 2
 
 
 class FileSource:
@@ -158,7 +158,7 @@ class RecordSource(FileSource):
     """See FileSource; while a file is read, so are the beginnings of the next ones."""
 
     def read(*file: tf.Tensor) -> tf.data.Dataset:
-      blocks = self._read(*file).batch(_PARSED_TOGETHER)
+      blocks = self._read(*file).batch(min(size, _MOST_PARSED_TOGETHER))
       return blocks.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
 
     # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
