@@ -33,6 +33,7 @@ from tfrecords.packed.files import PackedFiles
 from tfrecords.packed.selection import Selection
 from tfrecords.packed.source import PackedSource
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
@@ -245,20 +246,17 @@ class InputPipeline(BatchPlan):
     return f" that this worker reads, times {count} workers" if count > 1 else ""
 
   def _build(self) -> tf.data.Dataset:
-    config, training = self._config, self._mode == "train"
-    if training:
-      records = self._records.shuffled()
+    config, parse = self._config, self._make_parse()
+    parsers = config.map_num_parallel_calls or tf.data.AUTOTUNE
+    if self._mode == "train":
+      records = self._records.shuffled(self._records_read)
       # Only here: repeated files would be interleaved with themselves, so that a batch holds the
       # same record several times and an epoch has no end.
       records = records.repeat() if config.repeat_files else records
       batches = records.batch(self._records_read, drop_remainder=True)
+      parsed = batches.map(parse, num_parallel_calls=parsers, deterministic=True)
     else:
-      batches = self._records.batches_in_order(self._records_read)
-    parsed = batches.map(
-      self._make_parse(),
-      num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
-      deterministic=True,
-    )
+      parsed = self._records.mapped_in_order(self._records_read, parse, parsers)
     if self._is_distributed:
       parsed = data_service_client.distribute(parsed, config, self._key, self._share.job or None)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
@@ -298,7 +296,8 @@ class InputPipeline(BatchPlan):
   def _make_read(self) -> Callable:
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
 
-    def read(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+    def read(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      files, positions = files_and_positions(places)
       names = diagnosis.record_names(files, positions)
       return parse(serialized, names), {}, positions, files
 

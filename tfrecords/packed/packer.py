@@ -29,6 +29,7 @@ from tfrecords.packed.manifest import (
 from tfrecords.packed.output import PackedOutput
 from tfrecords.packed.progress import PackingProgress
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
 from tfrecords.recorded_probabilities import probability_features
 from tfrecords.schema import VARIABLE_LENGTH
@@ -207,7 +208,8 @@ class PackPlan(BatchPlan):
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
     bfloat16 = {array.name for array in self.arrays if array.dtype == "bfloat16"}
 
-    def make_block(serialized: tf.Tensor, positions: tf.Tensor, numbers: tf.Tensor) -> tuple:
+    def make_block(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      numbers, positions = files_and_positions(places)
       batch = parse(serialized, diagnosis.record_names(numbers, positions))
       block = {PROBABILITY + name: batch.pop(name) for name in self._probabilities}
       block[LABELS] = tf.concat([batch[task] for task in self._tasks], axis=1)
