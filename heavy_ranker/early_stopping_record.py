@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.early_stopping import EarlyStoppingConfig
-from heavy_ranker.config.objective import Objective, direction_of
+from heavy_ranker.config.evaluation import RANKING_METRICS
+from heavy_ranker.config.objective import Objective, direction_of, metric_kind
 from tfrecords.config.strict_model import StrictModel
 from tfrecords.errors import CheckpointError, StorageError, reason
 from tfrecords.folders import flush_to_disk
@@ -121,6 +122,8 @@ def data_digest(config: HeavyRankerConfig, objective: Objective) -> str:
   """Returns a digest of what decides an objective's values besides weights and the objective."""
   partition = config.validation_data[objective.partition].model_dump_json(exclude={"checks"})
   content = [partition, str(config.training.num_eval_steps), config.evaluation.user_feature]
+  if metric_kind(objective) in RANKING_METRICS:
+    content.append(config.score.model_dump_json())
   return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

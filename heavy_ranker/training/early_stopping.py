@@ -11,7 +11,6 @@ from typing import Optional
 
 import tensorflow as tf
 
-from heavy_ranker import preemption
 from heavy_ranker.best_checkpoint import checkpoint_of, index_digest, what_is_wrong
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.early_stopping_record import (
@@ -137,7 +136,7 @@ class EarlyStopping:
     values = None
     if self._cluster.is_chief:
       started = time.monotonic()
-      values = self._meter.measure(checkpoint, lambda: not preemption.requested())
+      values = self._meter.measure(checkpoint, lambda: not self._cluster.is_stopping())
       if values is not None:
         evaluation = Evaluation(
           step=step,
