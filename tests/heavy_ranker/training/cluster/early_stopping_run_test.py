@@ -46,7 +46,8 @@ def test_workers_end_early_together(tmp_path):
   found = read_record(str(tmp_path / "run"))
   assert [each.step for each in found.evaluations] == [4, 8, 12]
   kept = {path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index")}
-  assert kept == {f"step-{found.best_step}", "step-12"}
+  # The one that was the best before step 12 goes with the next checkpoint only.
+  assert {f"step-{found.best_step}", "step-12"} <= kept and len(kept) <= 2
   assert [version.name for version in (tmp_path / "export").iterdir()] == ["1"]
   origin = json.loads((tmp_path / "export" / "1" / "assets.extra" / "origin.json").read_text())
   assert origin["checkpoint"].endswith(f"step-{found.best_step}")
