@@ -8,7 +8,10 @@ from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 _EXPORT_DIR = flags.DEFINE_string(
   "export_dir", None, "Folder of the exported versions (default: saved_models/heavy_ranker)."

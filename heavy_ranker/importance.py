@@ -8,7 +8,10 @@ from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 _PARTITION = flags.DEFINE_string(
   "partition", None, "The partition of validation_data (default: the only one)."

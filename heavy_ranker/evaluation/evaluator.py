@@ -8,10 +8,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker import preemption
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.calibration.sampling import sampling_ratios
-from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
+from heavy_ranker.checkpoints import restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.baselines import LOGISTIC_REGRESSION
 from heavy_ranker.config_check import check_config
@@ -36,7 +37,7 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
   Args:
     config: the whole configuration; `training.num_eval_steps` batches of each partition are
       read, all of them when it is below 0.
-    checkpoint: the checkpoint; the newest of `training.save_dir` when None.
+    checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
 
   Returns:
     partition -> task -> metric -> value (NaN where undefined), on the calibrated probabilities,
@@ -94,12 +95,12 @@ class Evaluator:
     """Measures a checkpoint, writes everything that comes of it, and returns the result.
 
     Args:
-      checkpoint: the checkpoint; the newest of the run when None.
+      checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
 
     Raises:
       UserError: data or checkpoint cannot be used, or nothing can be written.
     """
-    path = require_checkpoint(self._save_dir, checkpoint)
+    path = chosen_checkpoint(self._config, checkpoint)
     step = step_of(path)
     self.set_up(applied_calibration(self._config, path))
     started = time.monotonic()

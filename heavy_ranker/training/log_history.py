@@ -47,6 +47,12 @@ def cut_back(save_dir: str, step: int, checkpoint: Optional[str]) -> None:
     ) from None
 
 
+def has_event(save_dir: str, kind: str, step: int) -> bool:
+  """Tells whether train.log has a line about an event, see RunLog, at a step."""
+  path = log_path(save_dir)
+  return tf.io.gfile.exists(path) and f" event={kind} at={step} " in _read(path)
+
+
 def keep_scalars(folder: str, is_kept: Callable[[int], bool]) -> None:
   """Rewrites the event files of a TensorBoard run without some steps; each appears whole.
 

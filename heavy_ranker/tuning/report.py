@@ -4,7 +4,7 @@ import os
 
 import optuna
 
-from heavy_ranker.tuning.objective import direction_of
+from heavy_ranker.config.objective import direction_of
 from heavy_ranker.tuning.plots import search_plot
 from heavy_ranker.tuning.search_space import SearchSpace
 from heavy_ranker.tuning.study import best_trial, finished_trials, values_of

@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 
 from heavy_ranker.config import HeavyRankerConfig, load_config
-from heavy_ranker.tuning.objective import check_objective
 from heavy_ranker.tuning.search_space import SearchSpace
 from tfrecords.config import yaml_file
 from tfrecords.errors import ConfigError, StorageError
@@ -44,7 +43,9 @@ def check_space(
     ConfigError: the base cannot be used, or a value, or the objective; names the parameter.
   """
   config = load_config(config_path, overrides)
-  check_objective(space.objective, config, space_path)
+  mistake = config.objective_mistake(space.objective)
+  if mistake is not None:
+    raise ConfigError(f"{space_path}: objective.{mistake}")
   for name, parameter in space.parameters.items():
     for value in parameter.extremes:
       try:

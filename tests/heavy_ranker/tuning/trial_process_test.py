@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from heavy_ranker.config import load_config
+from heavy_ranker.config.objective import Objective
 from heavy_ranker.evaluation.evaluator import evaluate
 from heavy_ranker.training.trainer import train
-from heavy_ranker.tuning.search_space import Objective
 from heavy_ranker.tuning.trial_config import write_trial_config
 from heavy_ranker.tuning.trial_process import OUTPUT_FILE, Trial, TrialFailed, run_trial
 from tests.heavy_ranker.small_run import TASKS, write_config
