@@ -31,6 +31,11 @@ class FileSource:
     self._config, self._files, self._share = config, files, share
 
   @property
+  def files(self) -> Sequence[shards.Shard]:
+    """The files that are read."""
+    return self._files
+
+  @property
   def failure(self) -> Optional[DataError]:
     """What reading in Python ended with, if it did."""
     return None
@@ -43,6 +48,26 @@ class FileSource:
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches in that order, the last one as large as it may be."""
     return self.in_order().batch(size)
+
+  def batches_of_file(
+    self,
+    number: tf.Tensor,
+    path: tf.Tensor,
+    compression: tf.Tensor,
+    size: int,
+    first: Optional[tf.Tensor] = None,
+  ) -> tf.data.Dataset:
+    """Returns batches of one file's examples in their order; for use in a dataset's function.
+
+    Args:
+      number: the file's, among `files`.
+      path: its path.
+      compression: its compression, "" for none.
+      size: of a batch; the last one is as large as it may be.
+      first: how many of the examples to leave out; none when None.
+    """
+    examples = self._read(number, path, compression)
+    return (examples if first is None else examples.skip(first)).batch(size)
 
   def shuffled(self) -> tf.data.Dataset:
     """Returns every record once, in another order each time the dataset is read."""

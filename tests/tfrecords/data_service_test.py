@@ -21,8 +21,8 @@ _FILES = 12
 _READER = """
 import sys
 import tfrecords
-from tfrecords import dispatcher_watch
-dispatcher_watch.SECONDS_AWAY = 4.0
+from tfrecords import service_watch
+service_watch.SECONDS_AWAY = 4.0
 from pathlib import Path
 from tests.tfrecords import record_files
 from tfrecords.input_pipeline import InputPipeline
