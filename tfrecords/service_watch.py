@@ -105,9 +105,10 @@ class ServiceWatch:
     )
     return (
       f"the service at {self._service} has sent no batch for {seconds:.0f} s: its dispatcher "
-      f"answers, {lost}; allowed: a batch within {self._most_waited:.0f} s. See which "
-      "//tfrecords:data_service --role=worker has ended, start it again with the same --port and "
-      "--worker_address, then repeat the command; or read in this process with --set "
+      f"answers, {lost}; allowed: a batch within {self._most_waited:.0f} s. Start the "
+      "//tfrecords:data_service --role=worker that has ended again, with the same --port and "
+      "--worker_address; or, to go on without it, the dispatcher with an empty --work_dir, which "
+      "knows nothing of it. Then repeat the command. Or read in this process with --set "
       f"{self._where}=null"
     )
 
