@@ -3,6 +3,7 @@
 from absl import flags
 
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
@@ -15,6 +16,7 @@ _CHECKPOINT = flags.DEFINE_string(
 
 
 def _main() -> None:
+  require_alone("calibrate")
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.calibration.calibrator import calibrate

@@ -4,6 +4,7 @@ from absl import flags
 
 from heavy_ranker import preemption
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
 
@@ -24,6 +25,7 @@ _AGAIN = flags.DEFINE_bool("again", False, "With --follow: also those that have 
 
 @preemption.handled()
 def _main() -> None:
+  require_alone("evaluate")
   config = load_config(command_line.config_path(), command_line.overrides())
   if _FOLLOW.value and _CHECKPOINT.value is not None:
     raise ConfigError("--checkpoint: found one beside --follow, allowed: one of the two")

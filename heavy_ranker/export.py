@@ -4,6 +4,7 @@ from absl import flags
 
 from heavy_ranker import preemption
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
@@ -23,6 +24,7 @@ _VERSION = flags.DEFINE_integer(
 
 @preemption.handled()
 def _main() -> None:
+  require_alone("export")
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.serving.exporter import export

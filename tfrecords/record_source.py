@@ -39,6 +39,11 @@ class FileSource:
     self._config, self._files, self._share = config, files, share
 
   @property
+  def files(self) -> Sequence[shards.Shard]:
+    """The files that are read."""
+    return self._files
+
+  @property
   def failure(self) -> Optional[DataError]:
     """What reading in Python ended with, if it did."""
     return None
@@ -63,6 +68,26 @@ class FileSource:
     """
     batches = self.batches_in_order(size)
     return batches.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+  def batches_of_file(
+    self,
+    number: tf.Tensor,
+    path: tf.Tensor,
+    compression: tf.Tensor,
+    size: int,
+    first: Optional[tf.Tensor] = None,
+  ) -> tf.data.Dataset:
+    """Returns batches of one file's examples in their order; for use in a dataset's function.
+
+    Args:
+      number: the file's, among `files`.
+      path: its path.
+      compression: its compression, "" for none.
+      size: of a batch; the last one is as large as it may be.
+      first: how many of the examples to leave out; none when None.
+    """
+    examples = self._read(number, path, compression)
+    return (examples if first is None else examples.skip(first)).batch(size)
 
   def shuffled(self, batch_size: int) -> tf.data.Dataset:
     """Returns every record once, in another order each time the dataset is read.
@@ -164,7 +189,7 @@ class RecordSource(FileSource):
     # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
     # and most batches need no copy.
     blocks = _interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
-    return blocks.rebatch(size)
+    return rebatched(blocks, size)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
@@ -201,6 +226,14 @@ def numbered_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor)
       tf.data.Dataset.from_tensors(number).repeat(),
     )
   )
+
+
+def rebatched(batches: tf.data.Dataset, size: int) -> tf.data.Dataset:
+  """Returns the same rows in batches of another size, the last one as large as it may be."""
+  specs = tf.nest.flatten(batches.element_spec)
+  if any(isinstance(spec, tf.RaggedTensorSpec) for spec in specs):  # Rebatching knows none.
+    return batches.unbatch().batch(size)
+  return batches.rebatch(size)
 
 
 def _placed_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:

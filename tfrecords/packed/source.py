@@ -1,6 +1,7 @@
 """Packed records as datasets of examples: shuffled, or in order, like those of any other file."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 import tensorflow as tf
 
@@ -53,6 +54,19 @@ class PackedSource(FileSource):
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches of examples in that order; faster than making them of `in_order`."""
     return self._blocks_in_order().rebatch(size)
+
+  def batches_of_file(
+    self,
+    number: tf.Tensor,
+    path: tf.Tensor,
+    compression: tf.Tensor,
+    size: int,
+    first: Optional[tf.Tensor] = None,
+  ) -> tf.data.Dataset:
+    """See FileSource; blocks need not be taken apart where nothing is left out."""
+    if first is not None:
+      return super().batches_of_file(number, path, compression, size, first)
+    return self._blocks(numbered_records(number, path, compression)).rebatch(size)
 
   def _blocks_in_order(self) -> tf.data.Dataset:
     return self._blocks(numbered_files(self._files).flat_map(numbered_records))

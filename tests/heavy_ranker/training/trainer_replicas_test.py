@@ -71,6 +71,17 @@ def test_two_replicas_equal_one_with_micro_batches(monkeypatch, tmp_path):
     np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_two_replicas_train_like_one_in_fewer_bits(dtype, monkeypatch, tmp_path):
+  overrides = ["optimizer.adam.epsilon=1.0e-3", f"training.mixed_precision={dtype}"]
+  one = _run(monkeypatch, tmp_path, ["CPU:0"], *overrides)
+  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], *overrides)
+  # A rounding of bfloat16 is 1/256; sums over half of the rows are rounded otherwise.
+  np.testing.assert_allclose(two[0], one[0], rtol=0.02)
+  assert one[1].keys() == two[1].keys()
+  assert all(weight.dtype == np.float32 for weight in two[1].values() if weight.dtype.kind == "f")
+
+
 @pytest.mark.parametrize("algorithm", ["sgd", "adagrad"])
 def test_two_replicas_equal_one_with_tables(algorithm, monkeypatch, tmp_path):
   runs = []
