@@ -9,9 +9,12 @@ import yaml
 from heavy_ranker.config import HeavyRankerConfig, load_config
 from heavy_ranker.tuning.objective import check_objective
 from heavy_ranker.tuning.search_space import SearchSpace
+from tfrecords import files
 from tfrecords.config import yaml_file
-from tfrecords.errors import ConfigError, StorageError
+from tfrecords.errors import ConfigError
 
+# Where a file of the search cannot be written.
+WAY_OUT = "Free space there, or choose another --output_dir"
 _TEXT_WIDTH = 100
 
 
@@ -77,16 +80,7 @@ def write_trial_config(
   changes = {"extends": os.path.abspath(config_path), **difference(base, content)}
   body = yaml.dump(changes, Dumper=_PlainDumper, sort_keys=False, width=_TEXT_WIDTH)
   lines = "".join(f"# {line}\n" for line in comment.splitlines())
-  try:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-      file.write(f"{lines}{body}".replace("$", "$$"))
-    os.replace(f"{path}.tmp", path)
-  except OSError as error:
-    raise StorageError(
-      f"{path}: cannot be written: {error.strerror}. Free space there, or choose another "
-      "--output_dir"
-    ) from None
+  files.write(path, f"{lines}{body}".replace("$", "$$"), WAY_OUT, makes_folder=True)
   return config
 
 
