@@ -3,7 +3,6 @@
 import threading
 import zlib
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Optional
 
 import numpy as np
@@ -45,12 +44,7 @@ class ReadingProgress:
   def __enter__(self) -> "ReadingProgress":
     return self
 
-  def __exit__(
-    self,
-    kind: Optional[type],
-    error: Optional[BaseException],
-    traceback: Optional[TracebackType],
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     self._bar.close()
 
   def advance(self, lengths: np.ndarray, file_numbers: np.ndarray, first_file: int = 0) -> None:

@@ -10,12 +10,11 @@ from heavy_ranker.config import HeavyRankerConfig, load_config
 from heavy_ranker.tuning.objective import check_objective
 from heavy_ranker.tuning.search_space import SearchSpace
 from tfrecords import files
-from tfrecords.config import yaml_file
+from tfrecords.config import yaml_file, yaml_text
 from tfrecords.errors import ConfigError
 
 # Where a file of the search cannot be written.
 WAY_OUT = "Free space there, or choose another --output_dir"
-_TEXT_WIDTH = 100
 
 
 def overrides_of(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
@@ -78,9 +77,9 @@ def write_trial_config(
   config = load_config(config_path, overrides)
   base, content = yaml_file.read(config_path), yaml_file.read(config_path, overrides)
   changes = {"extends": os.path.abspath(config_path), **difference(base, content)}
-  body = yaml.dump(changes, Dumper=_PlainDumper, sort_keys=False, width=_TEXT_WIDTH)
   lines = "".join(f"# {line}\n" for line in comment.splitlines())
-  files.write(path, f"{lines}{body}".replace("$", "$$"), WAY_OUT, makes_folder=True)
+  text = f"{lines}{yaml_text.text_of(changes)}".replace("$", "$$")
+  files.write(path, text, WAY_OUT, makes_folder=True)
   return config
 
 
@@ -96,17 +95,3 @@ def difference(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str,
     elif old != new or type(old) is not type(new):
       changes[key] = new
   return changes
-
-
-class _PlainDumper(yaml.SafeDumper):
-  """Without anchors, and with lists of scalars in one line."""
-
-  def ignore_aliases(self, data: Any) -> bool:
-    return True
-
-  def represent_list(self, data: list) -> yaml.Node:
-    is_flat = not any(isinstance(element, (list, dict)) for element in data)
-    return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
-
-
-_PlainDumper.add_representer(list, _PlainDumper.represent_list)
