@@ -29,7 +29,8 @@ from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
-from tfrecords.folders import make_writable, names_in, publish
+from tfrecords.files import names_in
+from tfrecords.folders import make_writable, publish
 
 
 def export(

@@ -61,7 +61,7 @@ def test_train_resume_score_serve(server, folder, monkeypatch, capsys):
     "run/evaluation/step-6.json",
     "run/train.log",
   } <= set(names)
-  assert not [name for name in names if "unfinished" in name or ".tmp" in name]
+  assert not [name for name in names if "unfinished" in name or ".partial" in name]
 
   more = "training.num_train_steps=8"
   again = run("heavy_ranker.train", *flags, "--set", more, cwd=folder, **environment)

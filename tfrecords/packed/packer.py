@@ -27,7 +27,7 @@ from tfrecords.packed.manifest import (
   PackedShard,
 )
 from tfrecords.packed.output import PackedOutput
-from tfrecords.packed.progress import PackingProgress
+from tfrecords.reading_progress import ReadingProgress
 from tfrecords.record_check import RecordCheck
 from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
@@ -137,7 +137,10 @@ def pack(
   }
   resolved = paths.resolve(output_dir, "--output_dir")
   names = [f"part-{number:05d}-of-{len(groups):05d}.tfrecord" for number in range(len(groups))]
-  with PackedOutput(resolved, beginning) as output, PackingProgress(files, sizes) as progress:
+  with (
+    PackedOutput(resolved, beginning) as output,
+    ReadingProgress(files, "packing", sizes) as progress,
+  ):
     packer = _Packer(plan, files, options, skipped, output, progress)
     _side_by_side(packer, names, groups)
     entries = [output.finished[name] for name in names]
@@ -285,7 +288,7 @@ class _Packer:
     options: Options,
     skipped: Optional[SkippedData],
     output: PackedOutput,
-    progress: PackingProgress,
+    progress: ReadingProgress,
   ):
     self._plan, self._files, self._options = plan, files, options
     self._skipped, self._output, self._progress = skipped, output, progress
@@ -301,7 +304,7 @@ class _Packer:
     with self._output.shard(name) as shard, self._plan.explained(files):
       for block, lengths, numbers in blocks.as_numpy_iterator():
         shard.write(layout.encode(block, self._arrays), len(numbers))
-        self._progress.advance(lengths, numbers + group.start)
+        self._progress.advance(lengths, numbers + group.start, group.start)
     self._progress.finish(group)
 
 

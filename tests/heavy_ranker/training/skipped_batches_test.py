@@ -111,7 +111,7 @@ def test_it_ends_the_run_with_everything_about_the_batch(tmp_path):
     assert arrays["labels/" + TASKS[0]].shape == arrays["weights/" + TASKS[0]].shape == (BATCH,)
     assert arrays["places/position"].tolist() == list(range(48, 64))
   assert latest_checkpoint(str(tmp_path / "run")).endswith("step-2")
-  assert not list((tmp_path / "run").rglob("*.tmp"))
+  assert not list((tmp_path / "run").rglob("*.partial"))
 
 
 @pytest.mark.parametrize(
