@@ -44,6 +44,9 @@ from tfrecords.worker_share import WHOLE, WorkerShare
 
 Mode = Literal["train", "evaluate", "predict"]
 _MODES = ("train", "evaluate", "predict")
+# Of the position that a checkpoint holds of training's iterator. It needs another name whenever
+# stages, their elements or their order change: TensorFlow crashes on a position of other stages.
+POSITION_FORMAT = "features, labels, weights, places; records with one place, some at a time"
 
 
 class BatchPlan:

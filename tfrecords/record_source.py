@@ -189,7 +189,9 @@ class RecordSource(FileSource):
     # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
     # and most batches need no copy.
     blocks = _interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
-    return rebatched(blocks, size)
+    if _has_ragged(blocks):  # To cut those anew costs more than reading ahead saves.
+      return super().mapped_in_order(size, function, num_parallel_calls)
+    return blocks.rebatch(size)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
@@ -230,10 +232,13 @@ def numbered_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor)
 
 def rebatched(batches: tf.data.Dataset, size: int) -> tf.data.Dataset:
   """Returns the same rows in batches of another size, the last one as large as it may be."""
-  specs = tf.nest.flatten(batches.element_spec)
-  if any(isinstance(spec, tf.RaggedTensorSpec) for spec in specs):  # Rebatching knows none.
-    return batches.unbatch().batch(size)
-  return batches.rebatch(size)
+  # TensorFlow does not rebatch ragged tensors.
+  return batches.unbatch().batch(size) if _has_ragged(batches) else batches.rebatch(size)
+
+
+def _has_ragged(dataset: tf.data.Dataset) -> bool:
+  specs = tf.nest.flatten(dataset.element_spec)
+  return any(isinstance(spec, tf.RaggedTensorSpec) for spec in specs)
 
 
 def _placed_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:

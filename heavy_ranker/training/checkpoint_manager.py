@@ -24,13 +24,12 @@ from heavy_ranker.checkpoints import (
 from heavy_ranker.training import checkpoint_files
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import CheckpointError, StorageError, reason
+from tfrecords.input_pipeline import POSITION_FORMAT
 from tfrecords.shards import Shard
 
 # Beside the weights, so that measuring, exporting and warm starts do not ask for them.
 _LOG_VARIANCES = "task_log_variances"
 _LOSS_SCALE = "loss_scale"
-# What the iterator yields: a position cannot be restored into one that yields something else.
-_ELEMENTS = "features, labels, weights, places"
 _DATA_FINGERPRINT = f"data_fingerprint{VARIABLE_SUFFIX}"
 
 
@@ -51,7 +50,7 @@ class Saved(NamedTuple):
 def data_fingerprint(config: DataConfig, shards: Sequence[Shard]) -> str:
   """Returns a digest of everything that decides which batch comes when."""
   settings = config.model_dump_json(exclude={"checks"})
-  content = [_ELEMENTS, settings, *(shard.path for shard in shards)]
+  content = [POSITION_FORMAT, settings, *(shard.path for shard in shards)]
   return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

@@ -225,7 +225,7 @@ class Trainer:
         "starts from the data's beginning"
       )
     elif not is_restored and self._cluster.count == 1:
-      print("the training data has changed since then: reading starts from its beginning")
+      print("the training data or how it is read has changed: reading starts from its beginning")
 
   def run(self) -> History:
     """Trains up to the last step, writes the final checkpoint, returns what was logged."""

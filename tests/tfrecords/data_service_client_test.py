@@ -1,6 +1,7 @@
 """Batches from a tf.data service that runs in this process."""
 
 import socket
+import threading
 
 import pytest
 import tensorflow as tf
@@ -98,9 +99,15 @@ def test_an_unknown_host_is_an_error(tmp_path):
 def test_a_dispatcher_without_workers_is_an_error(tmp_path, monkeypatch):
   monkeypatch.setattr(data_service_client, "_SECONDS_TO_ANSWER", 2)
   record_files.write_shards(tmp_path, [3])
-  dispatcher = SERVICE.DispatchServer()
+  dispatcher, before = SERVICE.DispatchServer(), set(threading.enumerate())
   with pytest.raises(DataError, match="no answer within 2 seconds.* with at least one worker"):
     open_pipeline(tmp_path, data_service_dispatcher=dispatcher.target)
+  # What still waits for a worker gets one: it would complain for as long as this process lives.
+  worker = SERVICE.WorkerServer(SERVICE.WorkerConfig(dispatcher.target.split("://")[1]))
+  for thread in set(threading.enumerate()) - before:
+    thread.join(60)
+    assert not thread.is_alive()
+  del worker
 
 
 def test_something_else_at_the_address_is_an_error(tmp_path, monkeypatch):

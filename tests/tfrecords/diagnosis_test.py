@@ -238,6 +238,24 @@ def test_a_second_bad_file_is_no_trouble(tmp_path):
   assert message.startswith(f"{tmp_path}/b.tfrecord: record 1: no tf.Example")
 
 
+def test_a_bad_record_behind_good_ones_of_its_block_and_before_a_bad_file(tmp_path):
+  _, second, third = record_files.write_shards(tmp_path, [100, 300, 5])
+  records = [record(index, is_liked=[5 if index == 250 else 0]) for index in range(100, 400)]
+  record_files.write_shard(second, records)
+  record_files.write_shard(third, [record(0, is_liked=[7])])
+  config = record_files.data_config(tmp_path, global_batch_size=64)
+  # Without a feature of variable length: then files are read in blocks, the next one ahead.
+  pipeline = InputPipeline(config, "evaluate", ["meta__author_id"])
+  for _ in range(2):
+    found = []
+    with pytest.raises(DataError) as caught, pipeline.explained():
+      for batch in pipeline.dataset:
+        found += record_files.flat_author_ids([batch])
+    assert str(caught.value).startswith(f"{second}: record 150: label 'is_liked' is 5")
+    # All whole batches before its block of 128 records.
+    assert found == list(range(192))
+
+
 def test_a_file_mended_in_the_meantime(tmp_path):
   (path,) = record_files.write_shards(tmp_path, [5])
   pipeline = make_pipeline(tmp_path)

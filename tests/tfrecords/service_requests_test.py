@@ -10,12 +10,11 @@ from tfrecords.service_requests import ServiceRequests
 _SECONDS = 60
 
 
-def _numbers(held=None):
-  """0, 1 and 2; the last one comes when `held` is set."""
+def _numbers(held=()):
+  """0, 1 and 2, each of which comes when its `held` is set."""
 
   def produce(number):
-    if number == 2 and held is not None:
-      assert held.wait(_SECONDS)
+    assert not held or held[number].wait(_SECONDS)
     return number
 
   def map_number(number):
@@ -25,21 +24,20 @@ def _numbers(held=None):
 
 
 def test_a_request_counts_until_its_answer():
-  requests, held, found = ServiceRequests(), threading.Event(), []
-  iterator = iter(requests.of(_numbers(held)))
-  for expected in (0, 1):
-    assert requests.oldest() is None
-    assert int(next(iterator)) == expected
-  reader = threading.Thread(target=lambda: found.extend(iterator))
+  requests, held, found = ServiceRequests(), [threading.Event() for _ in range(3)], []
+  dataset = requests.of(_numbers(held))
+  assert requests.oldest() is None
+  reader = threading.Thread(target=lambda: found.extend(dataset.as_numpy_iterator()))
   reader.start()
   deadline = time.monotonic() + _SECONDS
-  while requests.oldest() is None:
-    assert time.monotonic() < deadline
-    time.sleep(0.01)
-  assert requests.oldest() == 2
-  held.set()
+  for number in range(3):
+    while requests.oldest() != number:
+      assert time.monotonic() < deadline
+      time.sleep(0.01)
+    assert len(found) <= number
+    held[number].set()
   reader.join()
-  assert found == [2] and requests.oldest() is None
+  assert found == [0, 1, 2] and requests.oldest() is None
 
 
 def test_a_prefetch_and_the_end_leave_nothing_open():

@@ -96,7 +96,9 @@ class DataPositions:
       stored = reader.get_tensor(_FINGERPRINT).decode()
     except (tf.errors.OpError, ValueError, IndexError) as error:
       return f"a position of step {step} cannot be read: {reason(error)}"
-    return None if stored == self._fingerprint else "the training data has changed since then"
+    return (
+      None if stored == self._fingerprint else "the training data or how it is read has changed"
+    )
 
   def _present(self, step: int) -> set[str]:
     names = tf.io.gfile.listdir(self._folder) if tf.io.gfile.isdir(self._folder) else []

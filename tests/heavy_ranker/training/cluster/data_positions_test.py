@@ -40,7 +40,7 @@ def test_each_worker_continues_where_it_was(tmp_path):
 @pytest.mark.parametrize(
   "damage, changes, message",
   [
-    (None, {"fingerprint": "other"}, "the training data has changed since then"),
+    (None, {"fingerprint": "other"}, "the training data or how it is read has changed"),
     (None, {"count": 3}, "step 4 are not those of 3 workers: step-4.worker-0-of-2, step-4.wor"),
     ("step-4.worker-1-of-2.index", {}, "are not those of 2 workers: step-4.worker-0-of-2"),
     ("*.index", {}, "was written without the workers' positions"),
