@@ -18,6 +18,8 @@ from tfrecords.service_watch import unreachable
 
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_ANSWER = 60
+# A dispatcher without the journal of the one before numbers tasks anew.
+_OTHER_TASK = "a worker takes the task for one of an earlier dispatcher; start all workers again"
 # What only works in the process that has the Python objects.
 _IN_PROCESS = ("ignore_data_errors", "cache")
 
@@ -89,8 +91,8 @@ def _require_worker(transform: _Transform, service: str, where: str) -> None:
 
   def probe() -> None:
     try:
-      next(iter(tf.data.Dataset.range(1).apply(transform)))
-      answers.put(None)
+      found = next(iter(tf.data.Dataset.range(1).apply(transform)), None)
+      answers.put(_OTHER_TASK if found is None else None)
     except tf.errors.OpError as error:
       answers.put(reason(error))
 

@@ -108,8 +108,8 @@ class ServiceWatch:
       f"answers, {lost}; allowed: a batch within {self._most_waited:.0f} s. Start the "
       "//tfrecords:data_service --role=worker that has ended again, with the same --port and "
       "--worker_address; or, to go on without it, the dispatcher with an empty --work_dir, which "
-      "knows nothing of it. Then repeat the command. Or read in this process with --set "
-      f"{self._where}=null"
+      "knows nothing of it, and all other workers again. Then repeat the command. Or read in this "
+      f"process with --set {self._where}=null"
     )
 
   def _end(self, message: str) -> None:

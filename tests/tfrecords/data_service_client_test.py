@@ -110,6 +110,16 @@ def test_a_dispatcher_without_workers_is_an_error(tmp_path, monkeypatch):
   del worker
 
 
+def test_a_worker_with_tasks_of_an_earlier_dispatcher_is_an_error(
+  tmp_path, dispatcher, monkeypatch
+):
+  monkeypatch.setattr(SERVICE, "distribute", lambda *_, **__: lambda dataset: dataset.take(0))
+  record_files.write_shards(tmp_path, [3])
+  message = f"{dispatcher} makes no data .a worker takes the task for one of an earlier dispatcher"
+  with pytest.raises(DataError, match=message):
+    open_pipeline(tmp_path, data_service_dispatcher=dispatcher)
+
+
 def test_something_else_at_the_address_is_an_error(tmp_path, monkeypatch):
   monkeypatch.setattr(data_service_client, "_SECONDS_TO_ANSWER", 2)
   record_files.write_shards(tmp_path, [3])

@@ -135,7 +135,7 @@ def test_evaluation_survives_a_worker_that_comes_back_and_ends_without_one(servi
   record_files.write_shards(tmp_path, [records] * files)
   config = record_files.data_config(tmp_path, data_service_dispatcher=service.address)
   dispatcher, port = service.dispatcher(), _free_port()
-  lost, _ = service.worker(port), service.worker()
+  lost, other = service.worker(port), service.worker()
 
   batches = iter(InputPipeline(config, "evaluate").dataset)
   found = sum((_ids(next(batches)) for _ in range(9)), [])
@@ -156,9 +156,11 @@ def test_evaluation_survives_a_worker_that_comes_back_and_ends_without_one(servi
   assert "a worker is lost, or too slow" in said and "a batch within 4 s" in said
 
   # The other way out that the message names.
-  dispatcher.kill()
-  dispatcher.wait()
+  for process in (dispatcher, other):
+    process.kill()
+    process.wait()
   service.dispatcher("another journal")
+  service.worker()
   evaluated = InputPipeline(config, "evaluate").dataset
   assert sorted(sum(map(_ids, evaluated), [])) == list(range(records * files))
 

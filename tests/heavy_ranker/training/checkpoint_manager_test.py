@@ -1,5 +1,6 @@
 """Tests of `heavy_ranker.training.checkpoint_manager` that need no training run."""
 
+from heavy_ranker.training import checkpoint_manager
 from heavy_ranker.training.checkpoint_manager import data_fingerprint
 from tests.tfrecords.record_files import data_config
 from tfrecords.shards import Shard
@@ -12,3 +13,9 @@ def test_checks_of_the_data_do_not_move_the_position_in_it(tmp_path):
   assert data_fingerprint(data_config(tmp_path, checks=checks), shards) == found
   assert data_fingerprint(data_config(tmp_path, shuffle_seed=3), shards) != found
   assert data_fingerprint(data_config(tmp_path), shards * 2) != found
+
+
+def test_a_version_that_reads_in_another_way_does_not_take_over_the_position(tmp_path, monkeypatch):
+  found = data_fingerprint(data_config(tmp_path), [])
+  monkeypatch.setattr(checkpoint_manager, "POSITION_FORMAT", "other elements")
+  assert data_fingerprint(data_config(tmp_path), []) != found
