@@ -12,9 +12,9 @@ from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.early_stopping import EarlyStoppingConfig
 from heavy_ranker.config.evaluation import RANKING_METRICS
 from heavy_ranker.config.objective import Objective, direction_of, metric_kind
+from tfrecords import files
 from tfrecords.config.strict_model import StrictModel
-from tfrecords.errors import CheckpointError, StorageError, reason
-from tfrecords.folders import flush_to_disk
+from tfrecords.errors import CheckpointError, reason
 
 _FILE = "early_stopping.json"
 
@@ -153,14 +153,5 @@ def write_record(save_dir: str, record: EarlyStoppingRecord) -> None:
   Raises:
     StorageError: it cannot be written.
   """
-  path = record_path(save_dir)
-  try:
-    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-      file.write(record.model_dump_json(indent=1) + "\n")
-    flush_to_disk(f"{path}.tmp")
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
-  except (tf.errors.OpError, OSError) as error:
-    raise StorageError(
-      f"{path}: what early stopping has measured cannot be written: {reason(error)}. Free space "
-      "there and run the same command again: it measures the newest checkpoint again"
-    ) from None
+  way_out = "Free space there and run the same command again: it measures the newest checkpoint"
+  files.write(record_path(save_dir), record.model_dump_json(indent=1) + "\n", way_out)

@@ -18,8 +18,8 @@ from typing import Any, Optional
 from heavy_ranker import preemption
 from heavy_ranker.config import HeavyRankerConfig, load_config
 from heavy_ranker.config.objective import Objective
-from tfrecords import command_line, paths
-from tfrecords.errors import StorageError, UserError
+from tfrecords import command_line, files, paths, strict_json
+from tfrecords.errors import UserError
 
 # The values of the stages that are finished, by step.
 _STAGES_FILE = "stages.json"
@@ -78,15 +78,8 @@ def _read_stages(path: str) -> dict[int, float]:
 
 
 def _write_stages(path: str, values: dict[int, float]) -> None:
-  try:
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-      json.dump(values, file)
-    os.replace(f"{path}.tmp", path)
-  except OSError as error:
-    raise StorageError(
-      f"{path}: cannot be written: {error.strerror}. Free space there, and run the same command "
-      "again"
-    ) from None
+  way_out = "Free space there, and run the same command again"
+  files.write(path, strict_json.text_of(values), way_out)
 
 
 class _Channel:

@@ -121,5 +121,12 @@ def test_a_damaged_record_is_named(tmp_path, content):
 
 def test_a_record_that_cannot_be_written_is_named(tmp_path):
   (tmp_path / "file").write_text("")
-  with pytest.raises(StorageError, match=f"{record_path(str(tmp_path / 'file'))}: what early"):
+  with pytest.raises(StorageError, match=f"{record_path(str(tmp_path / 'file'))}: cannot be"):
     write_record(str(tmp_path / "file"), record(0.5))
+
+
+def test_a_record_takes_the_place_of_the_one_before_and_leaves_nothing_beside_it(tmp_path):
+  for values in ((0.5,), (0.5, 0.25)):
+    write_record(str(tmp_path), record(*values))
+    assert read_record(str(tmp_path)) == record(*values)
+  assert [path.name for path in tmp_path.iterdir()] == ["early_stopping.json"]
