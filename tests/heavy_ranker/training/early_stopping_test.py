@@ -222,6 +222,7 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(whole, folder):
   printed = run.finish()
   assert "2 evaluations in a row were no improvement" in printed
   assert "--set training.early_stopping.patience=4" in printed
+  (folder / "killed" / "evaluation" / "report.html").unlink()
   exports = (str(folder / "whole_export"), str(folder / "killed_export"))
   assert differences(str(whole), str(folder / "killed"), exports) == [], run.killed
   assert _values(folder / "killed") == _values(whole)
