@@ -23,7 +23,7 @@ from heavy_ranker.evaluation.partition_reader import PartitionReader
 from heavy_ranker.full_run import train_evaluate_export
 from heavy_ranker.training import early_stopping
 from heavy_ranker.tuning.trial_run import run_stages
-from tests.heavy_ranker.small_run import PLAIN_MODEL, TASKS, small_config, write_records
+from tests.heavy_ranker.small_run import PLAIN, TASKS, small_config, write_records
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError, ConfigError, DataError, Preempted
 
@@ -32,7 +32,7 @@ EVERY = 4
 STEPS = 200
 # So fast that a few more steps only learn the 120 records by heart.
 _OVERRIDES = (
-  *PLAIN_MODEL,
+  PLAIN,
   f"training.num_train_steps={STEPS}",
   f"training.checkpoint_every_n={EVERY}",
   "training.checkpoint_max_to_keep=1",
