@@ -103,7 +103,7 @@ def _evaluations(run: str) -> list[str]:
       content = json.loads(path.read_text())
       kept = {key: value for key, value in content.items() if key not in _CLOCK_KEYS}
       found.append(f"{path.name} {json.dumps(kept, sort_keys=True)}")
-    else:
+    elif not path.name.startswith("."):  # What a kill leaves of a file on its way.
       found.append(path.name)
   return found
 

@@ -1,13 +1,13 @@
 """Writes a set of TFRecord files that appears whole or not at all."""
 
 import os
-import uuid
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
 import tensorflow as tf
 
+from tfrecords import files
 from tfrecords.errors import StorageError
 
 
@@ -16,9 +16,10 @@ class ShardWriter:
 
   Shard k of n holds the records [k * n_records / n, (k + 1) * n_records / n) (rounded down). One
   shard is open at a time. Each is written under a temporary name beside its final one; when the
-  context ends well, all get their final names. When it ends with an error or an interrupt, every
-  temporary file is removed and nothing else has changed. The bytes of the files depend on the
-  records alone.
+  context ends well, all are on the disk and get their final names, one right after the other (only
+  a kill just then leaves some new files beside old ones). When it ends with an error or an
+  interrupt, every temporary file is removed and nothing else has changed. The bytes of the files
+  depend on the records alone.
 
   Args:
     paths: the shards' final names, on any file system TensorFlow knows; missing folders are made.
@@ -44,8 +45,7 @@ class ShardWriter:
     self._obsolete = [path for path in obsolete if path not in set(paths)]
     # zlib's default level takes ten times as long on dense floats, for a sixth less bytes.
     self._options = tf.io.TFRecordOptions(compression_type=compression, compression_level=1)
-    token = uuid.uuid4().hex[:8]
-    self._temporary = [_temporary_name(path, token) for path in paths]
+    self._temporary = [files.unfinished_name(path) for path in paths]
     self._n_records = n_records
     self._n_written = 0
     self._shard = -1
@@ -102,7 +102,8 @@ class ShardWriter:
       return
     try:
       writer.close()
-    except tf.errors.OpError as error:
+      files.flush_to_disk(self._temporary[self._shard])
+    except (tf.errors.OpError, OSError) as error:
       raise self._error("cannot be written", self._paths[self._shard], error) from None
 
   def _publish(self) -> None:
@@ -134,18 +135,11 @@ class ShardWriter:
         pass  # The disk is still full: what it holds is removed right below.
     _remove(self._temporary)
 
-  def _error(self, what: str, path: str, error: tf.errors.OpError) -> StorageError:
-    reason = error.message.splitlines()[0] if error.message else type(error).__name__
-    reason = reason.replace(f"{self._temporary[self._shard]}; ", "")
+  def _error(self, what: str, path: str, error: Union[tf.errors.OpError, OSError]) -> StorageError:
+    reason = files.said(error).replace(f"{self._temporary[self._shard]}; ", "")
     return StorageError(
       f"{path}: {what}: {reason}. Choose a folder you may write to, on a disk with room left"
     )
-
-
-def _temporary_name(path: str, token: str) -> str:
-  folder, name = os.path.split(path)
-  # The ending keeps it out of globs such as *.gz, the dot out of listings.
-  return os.path.join(folder, f".{name}.{token}.partial")
 
 
 def _remove(paths: Sequence[str]) -> None:

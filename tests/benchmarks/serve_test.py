@@ -65,7 +65,7 @@ def test_everything_is_measured_and_the_server_ends(folder, tmp_path):
   base_path = tmp_path / "versions"
   write_untrained_export(small_config(folder), str(base_path), version=4)
   bounds = serving.Bounds(
-    sizes=(1, 5), requests=6, seconds=5.0, swaps=2, soak=20, long_seconds=60.0
+    sizes=(1, 5), requests=6, seconds=60.0, swaps=2, soak=20, long_seconds=60.0
   )
   with ServerProcess(str(base_path), str(tmp_path / "log"), _FAKE) as server:
     process_id = server.process_id

@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from heavy_ranker import build_model, evaluate, export, load_config, make_dataset, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights_by_name
-from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config, write_config
+from tests.heavy_ranker.small_run import (
+  TASKS,
+  WIDTHS,
+  assert_outputs_close,
+  small_config,
+  write_config,
+)
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.analysis import analyze
 from tfrecords.errors import ConfigError
@@ -82,7 +88,9 @@ def _check_trained_equals_served(folder, *overrides, resumes_for=0):
   features, _, _ = next(iter(make_dataset(resumed.validation_data["validation"], "evaluate")))
   serve = tf.saved_model.load(export(resumed, export_dir=str(folder / "saved")))
   served = serve.signatures["serving_default"](**{name: features[name] for name in WIDTHS})
-  np.testing.assert_allclose(served["score"], ranker(features)["score"], rtol=1e-6, atol=1e-6)
+  expected = ranker(features)
+  wanted = {name: expected[name] for name in ("score", "probabilities")}
+  assert_outputs_close(served, wanted, tolerance=1e-5)
   return ranker
 
 

@@ -9,7 +9,7 @@ from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights
 from heavy_ranker.full_run import train_evaluate_export
 from heavy_ranker.training.run_log import tensorboard_folder
 from tests.heavy_ranker import id_run
-from tests.heavy_ranker.small_run import TASKS
+from tests.heavy_ranker.small_run import TASKS, assert_outputs_close
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError
 
@@ -128,12 +128,11 @@ def test_trained_scores_equal_served_ones(trained):
   folder, config, loaded = trained
   ranker, inputs = build_model(config), _batch(config)
   restore_weights(ranker, latest_checkpoint(str(folder / "run")))
-  expected = ranker(inputs)["score"]
-  np.testing.assert_allclose(_served(loaded, inputs)["score"], expected, rtol=1e-6, atol=1e-6)
+  expected = {"score": ranker(inputs)["score"]}
+  assert_outputs_close(_served(loaded, inputs), expected)
   files = sorted(str(path) for path in (folder / "data").glob("*.gz"))
   (records,) = tf.data.TFRecordDataset(files, "GZIP").batch(16).take(1)
-  found = loaded.signatures["score_examples"](examples=records)["score"]
-  np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+  assert_outputs_close(loaded.signatures["score_examples"](examples=records), expected)
 
 
 def test_the_export_takes_integers_where_tables_are_looked_up(trained):
@@ -215,6 +214,6 @@ def test_a_position_alone_is_not_asked_for_in_serving(tmp_path):
   inputs = _batch(config)
   ranker = build_model(config)
   restore_weights(ranker, latest_checkpoint(str(tmp_path / "run")))
-  expected = ranker(inputs)["score"]
+  expected = {"score": ranker(inputs)["score"]}
   del inputs["discrete"]
-  np.testing.assert_allclose(_served(loaded, inputs)["score"], expected, rtol=1e-6, atol=1e-6)
+  assert_outputs_close(_served(loaded, inputs), expected)

@@ -39,9 +39,10 @@ def run(layer, inputs, **kwargs):
   assert graph.dtype == eager.dtype == tf.float32
   assert graph.shape == eager.shape
   assert function.get_concrete_function().structured_outputs.shape[0] is None
-  np.testing.assert_allclose(graph, eager, rtol=1e-6, atol=1e-6)
+  # Not to the last bits: operations of a graph are fused where the CPU has a kernel for it.
+  np.testing.assert_allclose(graph, eager, rtol=1e-5, atol=1e-5)
   for variable, value in zip(layer.variables, after):
-    np.testing.assert_allclose(variable.numpy(), value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-5)
   if not kwargs.get("training"):
     for size in (1, 0):
       part = function(tf.nest.map_structure(lambda x, size=size: x[:size], inputs))

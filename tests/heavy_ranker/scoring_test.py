@@ -57,12 +57,14 @@ def test_of_a_group_only_the_largest_counts():
 
 def test_a_negative_weight_also_takes_the_largest_probability():
   config = {"weights": {"a": -3, "b": -3}, "only_largest_of": [["a", "b"]]}
-  np.testing.assert_allclose(score_of(config, ["a", "b"], np.float32([[0.2, 0.5]])), [-1.5])
+  scores = score_of(config, ["a", "b"], np.float32([[0.2, 0.5]]))
+  np.testing.assert_allclose(scores, [-1.5], rtol=1e-6)
 
 
 def test_a_group_counts_those_of_its_tasks_that_the_model_has():
   tasks = [PUBLISHED[2], PUBLISHED[0]]
-  np.testing.assert_allclose(score_of({}, tasks, np.float32([[0.2, 0.5]])), [11 * 0.2 + 0.5 * 0.5])
+  scores = score_of({}, tasks, np.float32([[0.2, 0.5]]))
+  np.testing.assert_allclose(scores, [11 * 0.2 + 0.5 * 0.5], rtol=1e-6)
   np.testing.assert_allclose(score_of({}, tasks[1:], np.float32([[0.5]])), [0.25])
 
 

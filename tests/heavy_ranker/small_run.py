@@ -1,6 +1,7 @@
 """A ranker small enough to train in a second: records, schema and configuration in one folder."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 import yaml
 
 from heavy_ranker.config import HeavyRankerConfig, load_config
+from heavy_ranker.config.score import DEFAULT_WEIGHTS
 
 TASKS = (
   "recap.engagement.is_favorited",
@@ -16,6 +18,14 @@ TASKS = (
 )
 WIDTHS = {"continuous": 9, "binary": 5, "user_embedding": 4, "author_embedding": 4}
 _DTYPES = {"continuous": "float_list", "binary": "int64_list"}
+# The least model there can be, and the override that makes it the configuration's, where a model is
+# only in the way of what is tested: each operation takes its time to trace.
+PLAIN_MODEL = {
+  "featurization_config": {"log1p_abs_config": {}},
+  "backbone": {"mlp_config": {"layer_sizes": [6], "final_layer_activation": True}},
+  "tasks": {task: {"mlp_config": {"layer_sizes": [1]}} for task in TASKS},
+}
+PLAIN = f"model={json.dumps(PLAIN_MODEL)}"
 
 
 def write_schema(folder: Path) -> Path:
@@ -129,3 +139,23 @@ def small_config(folder: Path, *overrides: str) -> HeavyRankerConfig:
   """Writes everything to `folder` (once) and returns the configuration."""
   path = folder / "small.yaml"
   return load_config(path if path.exists() else write_config(folder), overrides)
+
+
+def assert_outputs_close(
+  found: Mapping[str, object], expected: Mapping[str, object], tolerance: float = 1e-6
+) -> None:
+  """Checks that outputs computed in two ways are the same but for rounding.
+
+  In which order float32 numbers are added up depends on the CPU, the batch size and on what is made
+  of a graph. The probabilities differ by it in their last bits, and the score, which is their sum
+  with weights of hundreds and of either sign, by that much times the weights, however small it is.
+
+  Args:
+    found: outputs by name, at least those expected.
+    expected: the same; the score has the tasks' usual weights.
+    tolerance: how far a probability or a logit may be off, absolutely and relatively.
+  """
+  largest = sum(abs(DEFAULT_WEIGHTS[task]) for task in TASKS)
+  for name, values in expected.items():
+    atol = tolerance * (largest if name == "score" else 1.0)
+    np.testing.assert_allclose(found[name], values, rtol=tolerance, atol=atol, err_msg=name)

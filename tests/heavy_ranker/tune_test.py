@@ -10,12 +10,12 @@ import yaml
 
 from heavy_ranker.config import load_config
 from tests.end_to_end.command_runner import environment, python_command, run
-from tests.heavy_ranker.small_run import write_config
+from tests.heavy_ranker.small_run import PLAIN_MODEL, small_content
 
 BAZEL_SIZE = "large"
 
 _COMMAND = "heavy_ranker.tune"
-_RATE = "model.backbone.mask_net_config.mlp.dropout.rate"
+_RATE = "model.backbone.mlp_config.dropout.rate"
 _SPACE = {
   "parameters": {_RATE: {"low": 0.0, "high": 0.4, "step": 0.1}},
   "objective": {"partition": "validation", "metric": "log_loss"},
@@ -27,7 +27,8 @@ _SPACE = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp("tune")
-  write_config(folder)
+  content = {**small_content(folder), "model": PLAIN_MODEL}
+  (folder / "small.yaml").write_text(yaml.safe_dump(content))
   (folder / "space.yaml").write_text(yaml.safe_dump(_SPACE))
   return folder
 

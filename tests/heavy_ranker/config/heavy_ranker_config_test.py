@@ -1269,7 +1269,8 @@ def test_anything_but_a_configuration_is_refused(value):
 
 
 @settings(
-  max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+  max_examples=200,
+  suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(text=st.text(max_size=40))
 def test_any_text_is_a_configuration_or_refused(file, text):

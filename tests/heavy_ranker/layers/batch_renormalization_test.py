@@ -38,8 +38,8 @@ def test_training_equals_numpy(inputs, updates, affine):
   outputs = layer_helpers.run(layer, inputs, training=True)
   np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=2e-5)
   mean, variance = numpy_twins.moved_statistics(inputs, weights, 0.1)
-  np.testing.assert_allclose(layer.moving_mean, mean, atol=1e-6)
-  np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-6, atol=1e-6)
+  np.testing.assert_allclose(layer.moving_mean, mean, rtol=2e-6, atol=2e-6)
+  np.testing.assert_allclose(layer.moving_variance, variance, rtol=5e-6, atol=1e-6)
 
 
 def test_at_first_it_is_batch_normalization(inputs):

@@ -25,7 +25,7 @@ def test_equals_numpy(activation, training):
   expected = expected if activation is None else numpy_twins.relu(expected)
   assert (expected < 0).any() or activation
   outputs = layer_helpers.run(layer, inputs, training=training)
-  np.testing.assert_allclose(outputs, expected, atol=1e-6)
+  np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=5e-6)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])
@@ -38,9 +38,9 @@ def test_gradients_equal_numpy(units, rows):
   (of_inputs, of_kernel, of_bias), projection = layer_helpers.gradients(
     layer, inputs, training=True
   )
-  np.testing.assert_allclose(of_inputs, projection @ layer.kernel.numpy().T, atol=1e-6)
-  np.testing.assert_allclose(of_kernel, inputs.T @ projection, atol=1e-6)
-  np.testing.assert_allclose(of_bias, projection.sum(axis=0), atol=1e-6)
+  np.testing.assert_allclose(of_inputs, projection @ layer.kernel.numpy().T, rtol=1e-6, atol=5e-6)
+  np.testing.assert_allclose(of_kernel, inputs.T @ projection, rtol=1e-6, atol=5e-6)
+  np.testing.assert_allclose(of_bias, projection.sum(axis=0), rtol=1e-6, atol=5e-6)
 
 
 def operations(layer, **kwargs):

@@ -4,7 +4,6 @@ import pathlib
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import named_tensor_pb2
@@ -13,6 +12,7 @@ from heavy_ranker.serving.rank_inputs import K
 from heavy_ranker.serving.warmup import BATCH_SIZES, warmup_requests
 from tests.heavy_ranker import id_run
 from tests.heavy_ranker.serving.saved_module import save_module
+from tests.heavy_ranker.small_run import assert_outputs_close
 
 BAZEL_DATA = ["load_export.cc"]
 
@@ -77,4 +77,4 @@ def test_every_signature_gives_what_python_gets(program, saved, signature, tmp_p
   assert found["score"].shape == (BATCH_SIZES[1],)
   for name, value in expected.items():
     assert found[name].dtype == value.dtype
-    np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+  assert_outputs_close(found, expected)

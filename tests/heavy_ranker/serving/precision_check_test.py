@@ -9,7 +9,7 @@ import tensorflow as tf
 from heavy_ranker import build_model, calibrate, export, make_dataset, train
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
-from tests.heavy_ranker.small_run import TASKS, small_config, write_records
+from tests.heavy_ranker.small_run import TASKS, assert_outputs_close, small_config, write_records
 from tfrecords.errors import CheckpointError, ConfigError, DataError, PrecisionError
 
 BAZEL_SIZE = "large"
@@ -64,14 +64,16 @@ def test_both_signatures_and_a_tf1_session(
   files = sorted(str(path) for path in (folder / "data").glob("*.gz"))
   records = [record for file in files for record in tf.data.TFRecordDataset(file, "GZIP")]
   of_records = loaded.signatures["score_examples"](tf.stack(records))
-  np.testing.assert_allclose(of_records["score"], outputs["score"], rtol=1e-5, atol=1e-5)
+  # An input of a product that is rounded to the other side is off by more.
+  tolerance = 1e-5 if matmul_precision == "float32" else 1e-3
+  assert_outputs_close(of_records, {"score": outputs["score"]}, tolerance)
 
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], target)
     signature = meta_graph.signature_def["serving_default"]
     feed = {signature.inputs[name].name: value.numpy() for name, value in inputs.items()}
     in_session = session.run(signature.outputs["score"].name, feed)
-  np.testing.assert_allclose(in_session, outputs["score"], rtol=1e-5, atol=1e-5)
+  assert_outputs_close({"score": in_session}, {"score": outputs["score"]}, tolerance)
 
   with open(f"{target}/assets.extra/precision.json", encoding="utf-8") as file:
     stored = json.load(file)
@@ -80,8 +82,8 @@ def test_both_signatures_and_a_tf1_session(
   changes = np.abs(outputs["score"] - expected["score"]) / np.std(expected["score"])
   change = stored["change"]
   assert change["examples"] == 120
-  assert change["largest_score_change"] == pytest.approx(changes.max(), rel=1e-3)
-  assert change["mean_score_change"] == pytest.approx(changes.mean(), rel=1e-3)
+  assert change["largest_score_change"] == pytest.approx(changes.max(), rel=0.02)
+  assert change["mean_score_change"] == pytest.approx(changes.mean(), rel=0.02)
   assert list(change["largest_logit_changes"]) == list(TASKS)
   assert "120 examples, compared with float32" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heavy_ranker import calibrate, evaluate, export, load_config, train
-from tests.heavy_ranker.small_run import write_config
+from tests.heavy_ranker.small_run import PLAIN, write_config
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.packed.packer import Options, pack
 
@@ -29,7 +29,7 @@ def configs_fixture(tmp_path):
       ):
         values[f"{key}.inputs"] = tmp_path / folder / "*.tfrecord"
         values[f"{key}.packed"] = "true"
-    return load_config(path, tuple(f"{key}={value}" for key, value in values.items()))
+    return load_config(path, (PLAIN, *(f"{key}={value}" for key, value in values.items())))
 
   return make
 

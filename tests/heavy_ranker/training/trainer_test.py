@@ -17,7 +17,7 @@ from heavy_ranker.checkpoint_manifest import damage
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import checkpoint_files, trainer
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
-from tests.heavy_ranker.small_run import TASKS, small_config, write_config, write_records
+from tests.heavy_ranker.small_run import PLAIN, TASKS, small_config, write_config, write_records
 from tfrecords import paths
 from tfrecords.errors import CheckpointError, DataError, Preempted, StorageError, TrainingError
 
@@ -82,7 +82,7 @@ _READING = {
 
 @pytest.mark.parametrize("name", _READING)
 def test_resumed_run_equals_one_that_never_stopped_however_data_is_read(tmp_path, name):
-  config = small_config(tmp_path, *_READING[name])
+  config = small_config(tmp_path, PLAIN, *_READING[name])
   path = tmp_path / "data" / "part-1.gz"
   if "ignore" in name:
     path.write_bytes(path.read_bytes()[:-600])

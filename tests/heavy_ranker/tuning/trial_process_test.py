@@ -12,7 +12,7 @@ from heavy_ranker.evaluation.evaluator import evaluate
 from heavy_ranker.training.trainer import train
 from heavy_ranker.tuning.trial_config import write_trial_config
 from heavy_ranker.tuning.trial_process import OUTPUT_FILE, Trial, TrialFailed, run_trial
-from tests.heavy_ranker.small_run import TASKS, write_config
+from tests.heavy_ranker.small_run import PLAIN, TASKS, write_config
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import Preempted
 
@@ -30,7 +30,8 @@ def config_path(tmp_path_factory):
 def trial(config_path, tmp_path):
   def trial(*overrides, rungs=(2, 4)):
     path, folder = str(tmp_path / "0" / "trial.yaml"), str(tmp_path / "0")
-    write_trial_config(path, config_path, (*overrides, f"training.save_dir={folder}"), "a trial")
+    overrides = (PLAIN, *overrides, f"training.save_dir={folder}")
+    write_trial_config(path, config_path, overrides, "a trial")
     return Trial(path, folder, _OBJECTIVE, list(rungs))
 
   return trial
@@ -54,7 +55,7 @@ def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path,
   assert sorted(os.listdir(tmp_path / "0" / "evaluation")) == [
     f"step-{step}.json" for step in (2, 4, 6)
   ], "trials have no report: to draw it takes longer than they do"
-  config = load_config(config_path, [f"training.save_dir={tmp_path / 'whole'}"])
+  config = load_config(config_path, [PLAIN, f"training.save_dir={tmp_path / 'whole'}"])
   train(config)
   metrics = evaluate(config)["validation"]
   assert value == sum(metrics[task]["auroc"] for task in TASKS[:2]) / 2

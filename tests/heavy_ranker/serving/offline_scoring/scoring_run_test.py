@@ -21,7 +21,7 @@ from heavy_ranker.checkpoints import restore_weights
 from heavy_ranker.model import build_model
 from heavy_ranker.serving.offline_scoring import example_scorer, scoring_run, summary
 from tests.heavy_ranker.evaluation.user_run import NUM_EXAMPLES, user_config, users
-from tests.heavy_ranker.small_run import TASKS, make_example
+from tests.heavy_ranker.small_run import TASKS, assert_outputs_close, make_example
 from tfrecords import paths
 from tfrecords.errors import CheckpointError, ConfigError, DataError, StorageError
 
@@ -67,10 +67,9 @@ def bytes_of(output):
 def check(table, expected):
   assert table.column_names == ["meta.user_id", "score", *TASKS]
   assert table["meta.user_id"].to_pylist() == users().tolist()
-  np.testing.assert_allclose(table["score"], expected["score"], rtol=1e-6, atol=1e-6)
-  for position, task in enumerate(TASKS):
-    wanted = expected["calibrated_probabilities"][:, position]
-    np.testing.assert_allclose(table[task], wanted, rtol=0, atol=1e-6)
+  probabilities = expected["calibrated_probabilities"]
+  of_tasks = {task: probabilities[:, position] for position, task in enumerate(TASKS)}
+  assert_outputs_close(table, {"score": expected["score"], **of_tasks})
 
 
 def test_an_export_to_parquet(folder, model, expected, tmp_path, capsys):
@@ -111,9 +110,9 @@ def test_tfrecords_hold_the_same(folder, model, expected, tmp_path):
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
   ]
   assert [record["meta.user_id"].int64_list.value[0] for record in records] == users().tolist()
-  for name, wanted in (("score", expected["score"]), (TASKS[2], expected["probabilities"][:, 2])):
-    found = [record[name].float_list.value[0] for record in records]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+  wanted = {"score": expected["score"], TASKS[2]: expected["probabilities"][:, 2]}
+  found = {name: [record[name].float_list.value[0] for record in records] for name in wanted}
+  assert_outputs_close(found, wanted)
 
 
 def test_a_finished_file_is_not_scored_again(folder, model, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from tests.heavy_ranker.serving.server.running_server import (
   tiny_inputs,
 )
 from tests.heavy_ranker.serving.server.tiny_model import write_broken_version, write_version
-from tests.heavy_ranker.small_run import WIDTHS, make_example, small_config
+from tests.heavy_ranker.small_run import WIDTHS, assert_outputs_close, make_example, small_config
 from tfrecords.errors import StorageError
 
 BAZEL_SIZE = "large"
@@ -75,8 +75,7 @@ def test_predict_equals_the_model(ranker, rows):
     expected = model.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
     found = client.predict(inputs, signature)
     assert set(found) == set(expected)
-    for name, values in found.items():
-      np.testing.assert_allclose(values, expected[name], rtol=1e-6, atol=1e-6)
+    assert_outputs_close(found, expected)
 
 
 def test_what_is_no_number_reads_as_0(ranker):

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
 from heavy_ranker.serving.server.server import Server
 from heavy_ranker.serving.server.settings import ANY_PORT, ServerSettings
 
-SECONDS = 30
+SECONDS = 60
 
 
 class Client:

@@ -17,7 +17,7 @@ from heavy_ranker import load_config
 from heavy_ranker.checkpoints import checkpoint_folder, latest_checkpoint
 from heavy_ranker.training import trainer
 from tests.heavy_ranker import id_run
-from tests.heavy_ranker.small_run import TASKS
+from tests.heavy_ranker.small_run import PLAIN_MODEL, TASKS
 from tests.heavy_ranker.training.cluster import slow_worker, workers
 from tfrecords.errors import ClusterError, Preempted
 from tfrecords.input_pipeline import InputPipeline
@@ -121,7 +121,8 @@ def test_workers_equal_one_machine(count, files, monkeypatch, tmp_path):
 
 
 def test_no_step_is_lost_when_workers_end(monkeypatch, tmp_path):
-  path = _write_config(tmp_path, ("training", "checkpoint_every_n", 4))
+  plain = [("model", section, content) for section, content in PLAIN_MODEL.items()]
+  path = _write_config(tmp_path, *plain, ("training", "checkpoint_every_n", 4))
   flags = [f"--config_path={path}", f"--export_dir={tmp_path / 'export'}"]
 
   with workers.running(tmp_path, 2, *flags, program=_INTERRUPTIBLE) as processes:

@@ -6,14 +6,14 @@ from pathlib import Path
 import yaml
 
 from heavy_ranker.early_stopping_record import read_record
-from tests.heavy_ranker.small_run import small_content
+from tests.heavy_ranker.small_run import PLAIN_MODEL, small_content
 from tests.heavy_ranker.training.cluster import workers
 
 BAZEL_SIZE = "large"
 
 
 def _write_config(folder: Path) -> Path:
-  content = small_content(folder)
+  content = {**small_content(folder), "model": PLAIN_MODEL}
   content["training"].update(
     num_train_steps=40,
     checkpoint_every_n=4,
