@@ -57,7 +57,7 @@ class FileSource:
       ).batch(config.file_batch_size)
       read = self._read_group
     files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
-    records = _interleaved(files, read, side_by_side)
+    records = self._interleaved(files, read, side_by_side)
     if config.examples_shuffle_buffer_size <= 1:
       return records
     return records.shuffle(
@@ -70,6 +70,14 @@ class FileSource:
       return examples
     # Each file begins with another worker, so that short files do not favour the first ones.
     return examples.shard(self._share.count, (self._share.index - number) % self._share.count)
+
+  def _interleaved(
+    self, files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+  ) -> tf.data.Dataset:
+    """Returns the examples of files by turns, some files at a time."""
+    return files.interleave(
+      read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
   def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
@@ -160,12 +168,4 @@ def numbered_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor)
       tf.data.Dataset.range(tf.int64.max),
       tf.data.Dataset.from_tensors(number).repeat(),
     )
-  )
-
-
-def _interleaved(
-  files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
-) -> tf.data.Dataset:
-  return files.interleave(
-    read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   )

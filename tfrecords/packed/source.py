@@ -1,6 +1,7 @@
 """Packed records as datasets of examples: shuffled, or in order, like those of any other file."""
 
 from collections.abc import Sequence
+from typing import Callable
 
 import tensorflow as tf
 
@@ -48,11 +49,11 @@ class PackedSource(FileSource):
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every example, file after file; blocks are decoded in parallel."""
-    return self._blocks_in_order().unbatch()
+    return _in_one_thread(self._blocks_in_order().unbatch())
 
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches of examples in that order; faster than making them of `in_order`."""
-    return self._blocks_in_order().rebatch(size)
+    return _in_one_thread(self._blocks_in_order().rebatch(size))
 
   def _blocks_in_order(self) -> tf.data.Dataset:
     return self._blocks(numbered_files(self._files).flat_map(numbered_records))
@@ -91,6 +92,13 @@ class PackedSource(FileSource):
     blocks = self._blocks(numbered_records(number, path, compression))
     return self._dealt(blocks.unbatch(), number)
 
+  def _interleaved(
+    self, files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+  ) -> tf.data.Dataset:
+    # Blocks are decoded in parallel; to hand each example from thread to thread costs more than to
+    # take it out of its block.
+    return _in_one_thread(files.interleave(read, cycle_length=side_by_side))
+
   def _blocks(self, records: tf.data.Dataset) -> tf.data.Dataset:
     return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -123,3 +131,10 @@ class PackedSource(FileSource):
   def _take(self, rows: Block, array: str) -> tf.Tensor:
     dtype, first, end = self._columns[array]
     return rows[dtype][:, first:end]
+
+
+def _in_one_thread(examples: tf.data.Dataset) -> tf.data.Dataset:
+  """Keeps an operation in one thread: blocks are small, and decoded side by side already."""
+  options = tf.data.Options()
+  options.threading.max_intra_op_parallelism = 1
+  return examples.with_options(options)

@@ -53,8 +53,8 @@ def _shard(folder, number=1):
     ("{", "is no JSON"),
     ("[1]", "found .*allowed: a mapping"),
     ("{}", "format: found nothing"),
-    ('{"format": "packed records", "version": 2}', "found version 2 of the layout, allowed: 1"),
-    ('{"format": "something", "version": 1}', "format: found 'something'"),
+    ('{"format": "packed records", "version": 1}', "found version 1 of the layout, allowed: 2"),
+    ('{"format": "something", "version": 2}', "format: found 'something'"),
   ],
 )
 def test_a_manifest_that_cannot_be_used(folder, content, message):
@@ -70,7 +70,7 @@ def test_a_manifest_that_contradicts_itself(folder, mistake):
   if mistake == "labels":
     _change_manifest(folder, labels=["is_liked"])
   elif mistake == "planes":
-    _change_manifest(folder, arrays=[{**arrays[0], "zlib_planes": [4]}, *arrays[1:]])
+    _change_manifest(folder, arrays=[{**arrays[0], "layout": "planes"}, *arrays[1:]])
   elif mistake == "source":
     _change_manifest(folder, arrays=[each for each in arrays if each["name"] != "source"])
   else:
