@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Optional
 
 from heavy_ranker.serving.client import Client
@@ -78,12 +77,7 @@ class ServerProcess:
       raise
     return self
 
-  def __exit__(
-    self,
-    kind: Optional[type],
-    error: Optional[BaseException],
-    traceback: Optional[TracebackType],
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     self._stop()
 
   @property

@@ -5,8 +5,10 @@ import tensorflow as tf
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.model import build_model
 from heavy_ranker.training.distribution import make_strategy
+from heavy_ranker.training.gradient_norms import GradientNorms
+from heavy_ranker.training.guarded_updates import GuardedUpdates
 from heavy_ranker.training.multi_task_ranker import Batch, MultiTaskRanker
-from heavy_ranker.training.optimizer import make_optimizer
+from heavy_ranker.training.optimizer import make_optimizer, variable_groups
 
 _POSITIVE_SHARE = 0.3
 
@@ -27,12 +29,12 @@ class TrainingStep:
     self._strategy = make_strategy()
     with self._strategy.scope():
       self.ranker = build_model(config)
-      self._model = MultiTaskRanker(
-        config, self.ranker, batch_size * self._strategy.num_replicas_in_sync
-      )
-      variances, tables = self._model.reduction.log_variances, config.model.large_embeddings
+      model = MultiTaskRanker(config, self.ranker, batch_size * self._strategy.num_replicas_in_sync)
+      variances, tables = model.reduction.log_variances, config.model.large_embeddings
       optimizer = make_optimizer(config.optimizer, self.ranker, self._tasks, variances, tables)
-      self._model.compile(optimizer=optimizer)
+      model.compile(optimizer=optimizer)
+      norms = GradientNorms(model.trained, variable_groups(self.ranker, self._tasks, variances))
+      self._updates = GuardedUpdates(self._strategy, model, norms, lambda batch: batch)
     self._step = tf.function(self._run, autograph=False)
 
   def random_batch(self) -> Batch:
@@ -55,8 +57,7 @@ class TrainingStep:
     return float(self._step(batch).numpy())
 
   def _run(self, batch: Batch) -> tf.Tensor:
-    parts = self._strategy.run(self._model.train_step, args=(batch,))
-    return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts["loss"], axis=None)
+    return self._updates.update(batch)["loss"]
 
 
 def _random(shape: list[int], dtype: tf.DType) -> tf.Tensor:

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -78,23 +78,32 @@ class Runs:
   def service(self, batch_size: int) -> dict[str, Any]:
     """Compares training from a data service on this machine with training from its files.
 
-    Training is on core 0 either way; the service's processes are on the last core.
+    Training is on the first core. The service's processes are on the last core, where they take
+    work off training as other machines would; or on the first one as well, where all that a
+    service does more than reading files shows.
     """
     batch = f"train_data.global_batch_size={batch_size}"
-    speeds: dict[str, list[float]] = {"files": [], "service": [], "service_uncompressed": []}
-    with self._service() as address:
+    plain = "train_data.dataset_service_compression=NONE"
+    cores = sorted(os.sched_getaffinity(0))
+    with self._service(cores[-1]) as apart, self._service(cores[0]) as beside:
+      key = "train_data.data_service_dispatcher"
+      variants = {
+        "files": [batch],
+        "service": [batch, f"{key}={apart}"],
+        "service_uncompressed": [batch, f"{key}={apart}", plain],
+        "service_on_one_core": [batch, f"{key}={beside}"],
+        "service_uncompressed_on_one_core": [batch, f"{key}={beside}", plain],
+      }
+      speeds: dict[str, list[float]] = {name: [] for name in variants}
       for _ in range(self.rounds):
-        speeds["files"].append(self._train(1, [batch]))
-        served = [batch, f"train_data.data_service_dispatcher={address}"]
-        speeds["service"].append(self._train(1, served))
-        plain = "train_data.dataset_service_compression=NONE"
-        speeds["service_uncompressed"].append(self._train(1, [*served, plain]))
+        for name, overrides in variants.items():
+          speeds[name].append(self._train(1, overrides))
     medians = {name: statistics.median(of) for name, of in speeds.items()}
+    files = medians.pop("files")
     return {
       "batch_size": batch_size,
       "examples_per_second": {name: [round(x, 1) for x in of] for name, of in speeds.items()},
-      "overhead": round(1 - medians["service"] / medians["files"], 4),
-      "overhead_uncompressed": round(1 - medians["service_uncompressed"] / medians["files"], 4),
+      "overhead": {name: round(1 - speed / files, 4) for name, speed in medians.items()},
     }
 
   def _train(self, count: int, overrides: Sequence[str]) -> float:
@@ -133,15 +142,14 @@ class Runs:
       return statistics.median(json.load(file)["examples_per_second"][_STEPS_LEFT_OUT:])
 
   @contextmanager
-  def _service(self):  # noqa: ANN202 - a context of the dispatcher's address.
+  def _service(self, core: int) -> Iterator[str]:
     (port,) = _free_ports(1)
-    core = max(os.sched_getaffinity(0))
     with ExitStack() as stack:
       for flags in (
         ["--role=dispatcher", f"--port={port}"],
         ["--role=worker", f"--dispatcher={_HOST}:{port}"],
       ):
-        log = os.path.join(self.folder, flags[0].strip("-"))
+        log = os.path.join(self.folder, f"{flags[0].strip('-')}-of-{port}")
         process = _start(stack, data_service.__name__, flags, log, {}, core)
         _wait_until_ready(process)
       yield f"grpc://{_HOST}:{port}"

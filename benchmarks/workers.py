@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from typing import Any
 
 from absl import flags
 
@@ -18,6 +19,7 @@ _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["128", "1024"], "Examples of a 
 _MICRO_BATCHES = flags.DEFINE_list("micro_batches", ["1", "8"], "Batches an update, see below.")
 _STEPS = flags.DEFINE_integer("steps", 8, "Steps of each run that count.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each is measured.", lower_bound=1)
+_SCALING = flags.DEFINE_bool("scaling", True, "Measure several workers.")
 _DATA_SERVICE = flags.DEFINE_bool("data_service", True, "Measure a data service, too.")
 _EXAMPLES = flags.DEFINE_integer("n_examples", 4096, "Random records to train on.", lower_bound=1)
 _OUTPUT_PATH = flags.DEFINE_string("output_path", None, "Also write the result there, as JSON.")
@@ -54,7 +56,9 @@ def _main() -> None:
     runs = Runs(os.path.join(folder, "runs"), tuple(settings), _STEPS.value, _ROUNDS.value)
     # A large batch and many micro-batches are two ways to the same end: one of them at a time.
     cases = dict.fromkeys([*((size, 1) for size in sizes), *((sizes[0], m) for m in micro_batches)])
-    result = {"cores": cores, "scaling": [runs.scaling(_WORKERS.value, *case) for case in cases]}
+    result: dict[str, Any] = {"cores": cores}
+    if _SCALING.value:
+      result["scaling"] = [runs.scaling(_WORKERS.value, *case) for case in cases]
     if _DATA_SERVICE.value:
       result["data_service"] = runs.service(sizes[0])
   print(json.dumps(result, indent=2))
@@ -80,5 +84,6 @@ efficiency is measured by batch size, and by micro-batches an update (gradient_a
 
   ./bazelw run //benchmarks:workers
   ./bazelw run //benchmarks:workers -- --batch_sizes=128 --micro_batches=1,4,16
+  ./bazelw run //benchmarks:workers -- --noscaling --steps=20 --rounds=3
 """,
   )

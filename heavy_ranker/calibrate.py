@@ -3,15 +3,20 @@
 from absl import flags
 
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 
 
 def _main() -> None:
+  require_alone("calibrate")
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.calibration.calibrator import calibrate

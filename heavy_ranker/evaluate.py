@@ -4,12 +4,16 @@ from absl import flags
 
 from heavy_ranker import preemption
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 _FOLLOW = flags.DEFINE_bool(
   "follow",
@@ -21,6 +25,7 @@ _AGAIN = flags.DEFINE_bool("again", False, "With --follow: also those that have 
 
 @preemption.handled()
 def _main() -> None:
+  require_alone("evaluate")
   config = load_config(command_line.config_path(), command_line.overrides())
   if _FOLLOW.value and _CHECKPOINT.value is not None:
     raise ConfigError("--checkpoint: found one beside --follow, allowed: one of the two")

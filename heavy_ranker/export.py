@@ -4,11 +4,15 @@ from absl import flags
 
 from heavy_ranker import preemption
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 _EXPORT_DIR = flags.DEFINE_string(
   "export_dir", None, "Folder of the exported versions (default: saved_models/heavy_ranker)."
@@ -20,6 +24,7 @@ _VERSION = flags.DEFINE_integer(
 
 @preemption.handled()
 def _main() -> None:
+  require_alone("export")
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.serving.exporter import export

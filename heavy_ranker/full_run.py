@@ -6,6 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from heavy_ranker import preemption
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.checkpoints import require_checkpoint, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
@@ -17,6 +18,7 @@ from heavy_ranker.serving.exporter import export, prepare_export_dir
 from heavy_ranker.training import run_lock
 from heavy_ranker.training.batch_evidence import count_evidence, evidence_folder
 from heavy_ranker.training.cluster.cluster import joined
+from heavy_ranker.training.end_of_training import how_it_ended, how_to_go_on
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
 from heavy_ranker.training.trainer import train
 from tfrecords import paths
@@ -70,7 +72,7 @@ def train_evaluate_export(
       started = time.monotonic()
       train(config, fresh, cluster)
       seconds = time.monotonic() - started
-      checkpoint = require_checkpoint(save_dir)
+      checkpoint = chosen_checkpoint(config)
       if config.validation_data:
         print(f"\n{format_result(Evaluator(config).run(checkpoint))}", flush=True)
         if make_missing_data:
@@ -118,14 +120,15 @@ def _print_summary(
 ) -> None:
   from heavy_ranker.evaluation.report import report_path  # Plots take long to import.
 
-  step = step_of(checkpoint)
+  steps = step_of(require_checkpoint(save_dir))
   evaluation = report = "no validation_data"
   if config.validation_data:
-    evaluation, report = results_path(save_dir, step), report_path(save_dir)
-  skipped = count_evidence(save_dir, step)
+    evaluation = results_path(save_dir, step_of(checkpoint))
+    report = report_path(save_dir)
+  skipped = count_evidence(save_dir, steps)
   without = f", without {skipped} batch(es) in {evidence_folder(save_dir)}" if skipped else ""
   print(f"""
-done: {step} steps{without}, training took {seconds:.0f} s
+done: {steps} steps{without}, training took {seconds:.0f} s{how_it_ended(config, save_dir)}
   checkpoint   {checkpoint}
   log          {log_path(save_dir)}
   tensorboard  {tensorboard_folder(save_dir)}
@@ -136,5 +139,5 @@ done: {step} steps{without}, training took {seconds:.0f} s
 next
   look at the curves    {tool("tensorboard")} --logdir {tensorboard_folder(save_dir)}
   look at the export    {tool("saved_model_cli")} show --dir {folder} --all
-  train further         the same command with --set training.num_train_steps={2 * step}
+  train further         the same command with --set {how_to_go_on(config, save_dir, steps)}
   change the score      {command("heavy_ranker", "export")} --set score.weights.TASK=WEIGHT""")

@@ -4,11 +4,15 @@ from absl import flags
 
 from heavy_ranker.config import load_config
 from heavy_ranker.config.evaluation import IMPORTANCE_METRICS
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 
 flags.adopt_module_key_flags(command_line)
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The checkpoint (default: the newest of training.save_dir)."
+  "checkpoint",
+  None,
+  "The checkpoint (default: the newest of training.save_dir, or with training.early_stopping the "
+  "best).",
 )
 _PARTITION = flags.DEFINE_string(
   "partition", None, "The partition of validation_data (default: the only one)."
@@ -40,6 +44,7 @@ _SINGLE_FEATURES = flags.DEFINE_string(
 
 
 def _main() -> None:
+  require_alone("importance")
   config = load_config(command_line.config_path(), command_line.overrides())
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from heavy_ranker.evaluation.importance import (

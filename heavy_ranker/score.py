@@ -3,6 +3,7 @@
 from absl import flags
 
 from heavy_ranker.config import load_config
+from heavy_ranker.training.cluster.alone import require_alone
 from tfrecords import command_line
 from tfrecords.errors import ConfigError
 
@@ -39,6 +40,7 @@ _FRESH = flags.DEFINE_bool(
 
 
 def _main() -> None:
+  require_alone("score")
   if _CHECKPOINT.value is not None and _EXPORT_DIR.value is not None:
     raise ConfigError("--checkpoint: found one beside --export_dir, allowed: one of the two")
   if _PARTITION.value is not None and _INPUTS.value is not None:

@@ -101,6 +101,9 @@ def _main() -> None:
     logging.set_verbosity(logging.INFO)  # Versions come and go: that is worth a line.
   # gRPC's own lines say less than the errors they end in.
   os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+  from heavy_ranker.serving.server.freed_memory import use_returning_allocators
+
+  use_returning_allocators()
   from heavy_ranker.serving.server.announcement import announce
   from heavy_ranker.serving.server.server import Server
   from heavy_ranker.serving.server.settings import ServerSettings

@@ -3,6 +3,7 @@
 from absl import flags
 
 from heavy_ranker import preemption
+from heavy_ranker.training.cluster.alone import require_alone
 from heavy_ranker.tuning.search_space import load_search_space
 from heavy_ranker.tuning.trial_config import check_space
 from tfrecords import command_line, paths
@@ -25,6 +26,7 @@ _KEEP_TRIALS = flags.DEFINE_bool(
 
 @preemption.handled()
 def _main() -> None:
+  require_alone("tune")
   if _SPACE.value is None:
     raise ConfigError("--space: found nothing, allowed: a file such as configs/search/demo.yaml")
   if _N_TRIALS.value is not None and _N_TRIALS.value < 1:

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfrecords import diagnosis
 from tfrecords.errors import DataError, reason
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import first_place
 from tfrecords.record_walk import Found, Status, walk
 from tfrecords.shards import Shard, compression
 from tfrecords.skipped_data import SkippedData
@@ -78,7 +79,7 @@ class ChunkReader:
     self.failure: Optional[DataError] = None
 
   def read(self, number: tf.Tensor) -> tf.data.Dataset:
-    """Returns a file's records: (serialized Example, position in the file, number of the file).
+    """Returns a file's records: (serialized Example, place), see `tfrecords.record_places`.
 
     They can be read as long as this object is there.
 
@@ -94,8 +95,8 @@ class ChunkReader:
       records, positions = tf.numpy_function(
         _weakly(self._columns), [number, chunk], (tf.string, tf.int64), stateful=False
       )
-      columns = (tf.ensure_shape(records, [None]), tf.ensure_shape(positions, [None]))
-      return tf.data.Dataset.from_tensor_slices((*columns, tf.fill(tf.shape(positions), number)))
+      places = first_place(number) + tf.ensure_shape(positions, [None])
+      return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(records, [None]), places))
 
     # By number rather than by content, so that a checkpoint holds numbers.
     return tf.data.Dataset.range(tf.int64.max).take_while(exists).flat_map(records_of)

@@ -13,8 +13,8 @@ from typing import Callable, Optional
 import tensorflow as tf
 
 from tfrecords.config.data import DataConfig
-from tfrecords.dispatcher_watch import unreachable
 from tfrecords.errors import ConfigError, DataError, reason
+from tfrecords.service_watch import unreachable
 
 _SECONDS_TO_CONNECT = 10
 _SECONDS_TO_ANSWER = 60

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from tfrecords import folders
 from tfrecords.config.data import DISPATCHER_PREFIX
-from tfrecords.dispatcher_watch import unreachable
 from tfrecords.errors import ConfigError, NothingNewError, reason
+from tfrecords.service_watch import unreachable
 
 DEFAULT_PORT = 5050
 _SECONDS_TO_FIND_DISPATCHER = 50.0

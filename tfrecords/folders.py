@@ -39,17 +39,6 @@ def make_writable(path: str, key: str) -> str:
   return folder
 
 
-def names_in(folder: str) -> list[str]:
-  """Returns the names of what lies in a folder, folders without a slash; none if it is missing.
-
-  Object stores have no empty folders: there, one that was made and not yet filled is missing.
-  """
-  try:
-    return [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
-  except tf.errors.NotFoundError:
-    return []
-
-
 def publish(unfinished: str, target: str, last: str) -> None:
   """Gives a folder its final name.
 
@@ -104,26 +93,6 @@ def _files_below(folder: str) -> list[str]:
     for where, _, names in tf.io.gfile.walk(folder)
     for name in names
   ]
-
-
-def flush_to_disk(path: str) -> None:
-  """Returns once a file's or folder's content would survive a loss of power.
-
-  Paths elsewhere than in this machine's file system are left to those who keep them.
-
-  Args:
-    path: absolute.
-
-  Raises:
-    OSError: the disk is full or fails.
-  """
-  if paths.is_remote(path):
-    return
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
 
 
 @contextlib.contextmanager

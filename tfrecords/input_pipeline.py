@@ -24,8 +24,8 @@ from tfrecords import (
 )
 from tfrecords.config.data import DataConfig
 from tfrecords.config.strict_model import did_you_mean
-from tfrecords.dispatcher_watch import DispatcherWatch
 from tfrecords.downsampled_negatives import NegativeDownsampler
+from tfrecords.each_record_once import EachRecordOnce
 from tfrecords.errors import ConfigError, DataError
 from tfrecords.packed import recipes
 from tfrecords.packed.diagnosis import PackedExplained
@@ -33,9 +33,12 @@ from tfrecords.packed.files import PackedFiles
 from tfrecords.packed.selection import Selection
 from tfrecords.packed.source import PackedSource
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
+from tfrecords.service_requests import ServiceRequests
+from tfrecords.service_watch import ServiceWatch
 from tfrecords.skipped_data import SkippedData
 from tfrecords.worker_share import WHOLE, WorkerShare
 
@@ -165,6 +168,7 @@ class InputPipeline(BatchPlan):
       self._features, self._tasks, config.missing_labels, key, self._probabilities
     )
     self.skipped = SkippedData(key) if config.ignore_data_errors else None
+    self._requests = ServiceRequests()
     self.all_shards = shards.shards_of(config, key, self.skipped)
     self._open_records()
     if mode == "train":
@@ -204,9 +208,9 @@ class InputPipeline(BatchPlan):
     """A context in which reading errors become DataErrors that name file and record.
 
     With a data service it also ends the process, with exit code 7, once the dispatcher has been
-    away for too long; see `tfrecords.dispatcher_watch`.
+    away or no batch has come for too long; see `tfrecords.service_watch`.
     """
-    with self._watching_dispatcher(), self._explained():
+    with self._watching_service(), self._explained():
       yield
 
   def _explained(self) -> Union[diagnosis.Explained, PackedExplained]:
@@ -214,11 +218,13 @@ class InputPipeline(BatchPlan):
       return PackedExplained(self.shards, self._packed, self._key)
     return diagnosis.Explained(self.shards, self._check, self._key, lambda: self._records.failure)
 
-  def _watching_dispatcher(self) -> contextlib.AbstractContextManager:
+  def _watching_service(self) -> contextlib.AbstractContextManager:
     if not self._is_distributed:
       return contextlib.nullcontext()
     where = f"{self._key}.data_service_dispatcher"
-    return DispatcherWatch(self._config.data_service_dispatcher, where)
+    return ServiceWatch(
+      self._config.data_service_dispatcher, where, self._requests, is_training=self._mode == "train"
+    )
 
   @property
   def position_can_be_saved(self) -> bool:
@@ -245,26 +251,30 @@ class InputPipeline(BatchPlan):
     return f" that this worker reads, times {count} workers" if count > 1 else ""
 
   def _build(self) -> tf.data.Dataset:
-    config, training = self._config, self._mode == "train"
-    if training:
-      records = self._records.shuffled()
-      # Only here: repeated files would be interleaved with themselves, so that a batch holds the
-      # same record several times and an epoch has no end.
-      records = records.repeat() if config.repeat_files else records
-      batches = records.batch(self._records_read, drop_remainder=True)
+    parse, parsers = self._make_parse(), self._config.map_num_parallel_calls or tf.data.AUTOTUNE
+    if self._mode == "train":
+      parsed = self._shuffled().map(parse, num_parallel_calls=parsers, deterministic=True)
+      parsed = self._distributed(parsed) if self._is_distributed else parsed
+    elif self._is_distributed:
+      once = EachRecordOnce(self._records, self._records_read, parse, parsers, self._key)
+      parsed = once.completed(self._distributed(once.marked()))
     else:
-      batches = self._records.batches_in_order(self._records_read)
-    parsed = batches.map(
-      self._make_parse(),
-      num_parallel_calls=config.map_num_parallel_calls or tf.data.AUTOTUNE,
-      deterministic=True,
-    )
-    if self._is_distributed:
-      parsed = data_service_client.distribute(parsed, config, self._key, self._share.job or None)
+      parsed = self._records.mapped_in_order(self._records_read, parse, parsers)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
     # Who only has the dataset has its reader, too.
     batches.records = self._records
     return batches
+
+  def _shuffled(self) -> tf.data.Dataset:
+    records = self._records.shuffled(self._records_read)
+    # Only here: repeated files would be interleaved with themselves, so that a batch holds the
+    # same record several times and an epoch has no end.
+    records = records.repeat() if self._config.repeat_files else records
+    return records.batch(self._records_read, drop_remainder=True)
+
+  def _distributed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    job = self._share.job or None
+    return self._requests.of(data_service_client.distribute(dataset, self._config, self._key, job))
 
   def _make_parse(self) -> Callable:
     """Returns a function of a batch of records, or of packed examples, to a batch."""
@@ -298,7 +308,8 @@ class InputPipeline(BatchPlan):
   def _make_read(self) -> Callable:
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
 
-    def read(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+    def read(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      files, positions = files_and_positions(places)
       names = diagnosis.record_names(files, positions)
       return parse(serialized, names), {}, positions, files
 

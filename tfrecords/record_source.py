@@ -1,7 +1,11 @@
-"""The records of many files as one dataset, each with its place: shuffled, or in order."""
+"""The records of many files as one dataset, each with its place: shuffled, or in order.
+
+Elements are taken from a file, and handed on by the threads that read files side by side, some at a
+time: waking another thread for each costs half of what reading a record does.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
@@ -10,12 +14,16 @@ from tfrecords.chunk_reader import ChunkReader
 from tfrecords.config.data import DataConfig
 from tfrecords.errors import DataError
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import first_place
 from tfrecords.sampler import Sampler
 from tfrecords.schema import Feature
 from tfrecords.skipped_data import SkippedData
 from tfrecords.worker_share import WHOLE, WorkerShare
 
 _COUNTED_TOGETHER = 256
+# Twice as many of a file wait in memory.
+_MOST_AT_A_TIME = 16
+_MOST_PARSED_TOGETHER, _PARSED_BLOCKS_AT_A_TIME = 128, 2
 
 
 class FileSource:
@@ -31,21 +39,63 @@ class FileSource:
     self._config, self._files, self._share = config, files, share
 
   @property
+  def files(self) -> Sequence[shards.Shard]:
+    """The files that are read."""
+    return self._files
+
+  @property
   def failure(self) -> Optional[DataError]:
     """What reading in Python ended with, if it did."""
     return None
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every record, file after file."""
-    # Not an interleave of one file: that costs a third of what reading a record does.
     return numbered_files(self._files).flat_map(self._read)
 
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches in that order, the last one as large as it may be."""
     return self.in_order().batch(size)
 
-  def shuffled(self) -> tf.data.Dataset:
-    """Returns every record once, in another order each time the dataset is read."""
+  def mapped_in_order(
+    self, size: int, function: Callable[..., Any], num_parallel_calls: int
+  ) -> tf.data.Dataset:
+    """Returns what a function makes of batches in that order.
+
+    Args:
+      size: rows a batch, the last one as large as it may be.
+      function: of a batch; a row of its results depends on no other row.
+      num_parallel_calls: threads that call it.
+    """
+    batches = self.batches_in_order(size)
+    return batches.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+  def batches_of_file(
+    self,
+    number: tf.Tensor,
+    path: tf.Tensor,
+    compression: tf.Tensor,
+    size: int,
+    first: Optional[tf.Tensor] = None,
+  ) -> tf.data.Dataset:
+    """Returns batches of one file's examples in their order; for use in a dataset's function.
+
+    Args:
+      number: the file's, among `files`.
+      path: its path.
+      compression: its compression, "" for none.
+      size: of a batch; the last one is as large as it may be.
+      first: how many of the examples to leave out; none when None.
+    """
+    examples = self._read(number, path, compression)
+    return (examples if first is None else examples.skip(first)).batch(size)
+
+  def shuffled(self, batch_size: int) -> tf.data.Dataset:
+    """Returns every record once, in another order each time the dataset is read.
+
+    Args:
+      batch_size: of the batches they become. However many records are taken from a file at a time,
+        a batch holds some of every file that is read side by side.
+    """
     config = self._config
     side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
     files, read = numbered_files(self._files), self._read
@@ -57,7 +107,8 @@ class FileSource:
       ).batch(config.file_batch_size)
       read = self._read_group
     files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
-    records = self._interleaved(files, read, side_by_side)
+    at_a_time = max(1, min(_MOST_AT_A_TIME, batch_size // side_by_side))
+    records = self._interleaved(files, read, side_by_side, at_a_time)
     if config.examples_shuffle_buffer_size <= 1:
       return records
     return records.shuffle(
@@ -72,11 +123,19 @@ class FileSource:
     return examples.shard(self._share.count, (self._share.index - number) % self._share.count)
 
   def _interleaved(
-    self, files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+    self,
+    files: tf.data.Dataset,
+    read: Callable[..., tf.data.Dataset],
+    side_by_side: int,
+    at_a_time: int,
   ) -> tf.data.Dataset:
-    """Returns the examples of files by turns, some files at a time."""
+    """Returns the examples of files by turns, some of each, of some files at a time."""
     return files.interleave(
-      read, cycle_length=side_by_side, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+      read,
+      cycle_length=side_by_side,
+      block_length=at_a_time,
+      num_parallel_calls=tf.data.AUTOTUNE,
+      deterministic=True,
     )
 
   def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
@@ -90,7 +149,7 @@ class FileSource:
 class RecordSource(FileSource):
   """Reads the files of a data section.
 
-  Datasets are of (serialized Example, position in the file, number of the file), all scalars.
+  Datasets are of (serialized Example, place), both scalars; see `tfrecords.record_places`.
 
   Args:
     config: the section.
@@ -131,14 +190,28 @@ class RecordSource(FileSource):
 
   def count(self, at_most: int) -> int:
     """Reads the first records; returns how many there are, up to a number."""
-    records = self.in_order().map(lambda serialized, *_: serialized).take(at_most)
-    return sum(len(batch) for batch in records.batch(_COUNTED_TOGETHER).as_numpy_iterator())
+    batches = self.in_order().take(at_most).batch(_COUNTED_TOGETHER)
+    return sum(len(places) for _, places in batches)
+
+  def mapped_in_order(
+    self, size: int, function: Callable[..., Any], num_parallel_calls: int
+  ) -> tf.data.Dataset:
+    """See FileSource; while a file is read, so are the beginnings of the next ones."""
+
+    def read(*file: tf.Tensor) -> tf.data.Dataset:
+      blocks = self._read(*file).batch(min(size, _MOST_PARSED_TOGETHER))
+      return blocks.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+    # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
+    # and most batches need no copy.
+    blocks = self._interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
+    return rebatched(blocks, size)
 
   def _read(self, number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
     if self._chunks is not None:
       records = self._chunks.read(number)
     else:
-      records = numbered_records(number, path, compression)
+      records = _placed_records(number, path, compression)
     records = self._dealt(records, number)
     return self._sampler(records, self._features, self._names)
 
@@ -169,3 +242,16 @@ def numbered_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor)
       tf.data.Dataset.from_tensors(number).repeat(),
     )
   )
+
+
+def rebatched(batches: tf.data.Dataset, size: int) -> tf.data.Dataset:
+  """Returns the same rows in batches of another size, the last one as large as it may be."""
+  specs = tf.nest.flatten(batches.element_spec)
+  if any(isinstance(spec, tf.RaggedTensorSpec) for spec in specs):  # Rebatching knows none.
+    return batches.unbatch().batch(size)
+  return batches.rebatch(size)
+
+
+def _placed_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
+  records = tf.data.TFRecordDataset(path, compression_type=compression)
+  return tf.data.Dataset.zip((records, tf.data.Dataset.range(first_place(number), tf.int64.max)))

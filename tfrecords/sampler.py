@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfrecords import diagnosis, parsing
 from tfrecords.config.sampler import SamplerConfig
 from tfrecords.labels import require_tasks
+from tfrecords.record_places import files_and_positions
 from tfrecords.schema import Feature
 
 _BUCKETS = 1 << 53
@@ -56,7 +57,7 @@ class Sampler:
     """Leaves records out, and the others in their order.
 
     Args:
-      records: a file's (serialized Example, position in the file, number of the file), all scalars.
+      records: a file's (serialized Example, place), see `tfrecords.record_places`.
       features: the data section's, by name inside the model; the labels among them.
       file_names: of each file, by number, what the decision is made on.
     """
@@ -65,11 +66,12 @@ class Sampler:
     labels = {name: features[name] for name in self.labels}
     parse = parsing.make_parser(labels, frozenset(labels))
 
-    def choose(serialized: tf.Tensor, positions: tf.Tensor, files: tf.Tensor) -> tuple:
+    def choose(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      files, positions = files_and_positions(places)
       names = tf.gather(tf.constant(list(file_names)), files)
       found = parse(serialized, diagnosis.record_names(files, positions)) if self.labels else {}
       kept = self.kept(names, positions, found)
-      return tuple(tf.boolean_mask(column, kept) for column in (serialized, positions, files))
+      return tuple(tf.boolean_mask(column, kept) for column in (serialized, places))
 
     return records.batch(_DECIDED_TOGETHER).map(choose).unbatch()
 

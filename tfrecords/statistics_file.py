@@ -19,17 +19,14 @@ and `index` may be a string of digits:
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Optional
 
 import numpy as np
-import tensorflow as tf
 
+from tfrecords import files
 from tfrecords.column_statistics import ColumnStatistics
-from tfrecords.errors import StorageError, reason
 
 Format = Literal["json", "rows"]
 FORMATS = ("json", "rows")
@@ -65,18 +62,7 @@ def write_statistics(
     text = _rows_of(statistics)
   else:
     text = _document_of(statistics, more, more_of_features)
-  folder, name = os.path.split(path)
-  temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.partial")
-  try:
-    with tf.io.gfile.GFile(temporary, "w") as file:
-      file.write(text)
-    tf.io.gfile.rename(temporary, path, overwrite=True)
-  except tf.errors.OpError as error:
-    if tf.io.gfile.exists(temporary):
-      tf.io.gfile.remove(temporary)
-    raise StorageError(
-      f"{path}: cannot be written: {reason(error)}. Write elsewhere with {flag}=PATH"
-    ) from None
+  files.write(path, text, f"Write elsewhere with {flag}=PATH")
 
 
 def _document_of(

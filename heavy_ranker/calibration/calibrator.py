@@ -6,6 +6,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.calibration.curves import (
   CalibrationCurve,
   FittedCalibration,
@@ -14,7 +15,7 @@ from heavy_ranker.calibration.curves import (
 )
 from heavy_ranker.calibration.fitting import fit_curve
 from heavy_ranker.calibration.sampling import sampling_offsets, sampling_ratios
-from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
+from heavy_ranker.checkpoints import restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.features import input_names, schema_widths
@@ -62,7 +63,7 @@ def calibrate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Ca
   Args:
     config: the whole configuration; `calibration` says how and on which partition, and
       `training.num_eval_steps` how many of its batches are read (all when below 0).
-    checkpoint: the checkpoint; the newest of `training.save_dir` when None.
+    checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
 
   Raises:
     UserError: configuration, data or checkpoint cannot be used.
@@ -70,7 +71,7 @@ def calibrate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Ca
   check_config(config)
   name = held_out_partition(config)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  found = require_checkpoint(save_dir, checkpoint)
+  found = chosen_checkpoint(config, checkpoint)
   partition = config.validation_data[name]
   measured = list(partition.evaluation_tasks or config.model.tasks)
   inputs = input_names(config, schema_widths(config))

@@ -9,7 +9,8 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrecords.errors import CheckpointError, StorageError, reason
+from tfrecords import files
+from tfrecords.errors import CheckpointError, reason
 
 _FORMAT_VERSION = 1
 
@@ -76,13 +77,8 @@ def write_calibration(calibration: FittedCalibration, path: str) -> None:
     "sampling_ratios": dict(calibration.sampling_ratios),
     "tasks": {task: asdict(curve) for task, curve in calibration.curves.items()},
   }
-  try:
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-      file.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
-  except (tf.errors.OpError, OSError) as error:
-    raise StorageError(f"{path}: the calibration cannot be written: {reason(error)}") from None
+  text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+  files.write(path, text, "Free space there, or make it writable", makes_folder=True)
 
 
 def read_calibration(path: str) -> Optional[FittedCalibration]:

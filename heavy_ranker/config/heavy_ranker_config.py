@@ -10,6 +10,7 @@ from heavy_ranker.config.calibration import CalibrationConfig
 from heavy_ranker.config.evaluation import METRIC_NAMES, EvaluationConfig
 from heavy_ranker.config.export import ExportConfig
 from heavy_ranker.config.model import ModelConfig
+from heavy_ranker.config.objective import Objective, objective_mistake
 from heavy_ranker.config.optimizer import OptimizerConfig
 from heavy_ranker.config.score import ScoreConfig
 from heavy_ranker.config.training import TrainingConfig
@@ -100,6 +101,24 @@ class HeavyRankerConfig(StrictModel):
           f"{path}: of {', '.join(group)} only the largest probability counts, so they "
           f"share one weight; found {', '.join(map(str, sorted(weights)))}"
         )
+
+  @pydantic.model_validator(mode="after")
+  def _check_early_stopping(self) -> "HeavyRankerConfig":
+    section = self.training.early_stopping
+    mistake = None if section is None else self.objective_mistake(section)
+    if mistake is not None:
+      raise inconsistent(f"training.early_stopping.{mistake}")
+    return self
+
+  def objective_mistake(self, objective: Objective) -> Optional[str]:
+    """Returns why evaluations will not have an objective: "KEY: found ..."; None if they will."""
+    measured = {
+      name: list(
+        self.model.tasks if partition.evaluation_tasks is None else partition.evaluation_tasks
+      )
+      for name, partition in self.validation_data.items()
+    }
+    return objective_mistake(objective, measured, self.evaluation.ranking_cutoffs)
 
   @pydantic.model_validator(mode="after")
   def _check_what_if(self) -> "HeavyRankerConfig":

@@ -4,6 +4,7 @@ from typing import Literal, Optional, Union
 
 import pydantic
 
+from heavy_ranker.config.early_stopping import EarlyStoppingConfig
 from heavy_ranker.config.workers import WorkersConfig
 from tfrecords.config.sizes import BatchCount
 from tfrecords.config.strict_model import StrictModel, inconsistent
@@ -22,6 +23,7 @@ class TrainingConfig(StrictModel):
       shape are the same.
     checkpoint_every_n: steps between checkpoints; the last step always writes one.
     checkpoint_max_to_keep: older checkpoints are deleted; all are kept when absent.
+    early_stopping: ends training, before its last step, once checkpoints become no better.
     train_log_every_n: steps between log lines.
     num_eval_steps: batches an evaluation reads of each partition; below 0: all of them.
     eval_log_every_n: batches between evaluation log lines.
@@ -43,6 +45,7 @@ class TrainingConfig(StrictModel):
   initial_checkpoint_dir: Optional[str] = None
   checkpoint_every_n: pydantic.PositiveInt = 1000
   checkpoint_max_to_keep: Optional[pydantic.PositiveInt] = None
+  early_stopping: Optional[EarlyStoppingConfig] = None
   train_log_every_n: pydantic.PositiveInt = 1000
   num_eval_steps: int = 16384
   eval_log_every_n: pydantic.PositiveInt = 5000

@@ -26,7 +26,8 @@ from heavy_ranker.model import build_model
 from heavy_ranker.training.cluster.cluster import ALONE
 from heavy_ranker.training.earlier_run import set_aside
 from heavy_ranker.training.trainer import train
-from tfrecords.errors import CheckpointError, ConfigError, StorageError, reason
+from tfrecords import files
+from tfrecords.errors import CheckpointError, ConfigError
 from tfrecords.folders import alone_in, make_writable
 
 _FILE = "configuration.json"
@@ -98,12 +99,7 @@ def _set_other_aside(own: HeavyRankerConfig, folder: str) -> None:
       "are done with it",
       flush=True,
     )
-  try:
-    tf.io.gfile.makedirs(folder)
-    with tf.io.gfile.GFile(path, "w") as file:
-      file.write(json.dumps(wanted, indent=1) + "\n")
-  except (tf.errors.OpError, OSError) as error:
-    raise StorageError(f"{path}: cannot be written: {reason(error)}. Make room there") from None
+  files.write(path, json.dumps(wanted, indent=1) + "\n", "Make room there", makes_folder=True)
 
 
 def _deciding(own: HeavyRankerConfig) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from heavy_ranker import preemption
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.calibration.curves import FittedCalibration
 from heavy_ranker.calibration.sampling import sampling_ratios
-from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
+from heavy_ranker.checkpoints import restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.baselines import LOGISTIC_REGRESSION
 from heavy_ranker.config_check import check_config
@@ -36,7 +37,7 @@ def evaluate(config: HeavyRankerConfig, checkpoint: Optional[str] = None) -> Met
   Args:
     config: the whole configuration; `training.num_eval_steps` batches of each partition are
       read, all of them when it is below 0.
-    checkpoint: the checkpoint; the newest of `training.save_dir` when None.
+    checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
 
   Returns:
     partition -> task -> metric -> value (NaN where undefined), on the calibrated probabilities,
@@ -64,12 +65,19 @@ class Evaluator:
     config: the whole configuration.
     baselines: predictors to measure beside the model, besides `always_mean` and those of
       `evaluation.baselines`.
+    writes_report: draws report.html anew after each, which takes longer than to measure a small
+      model.
 
   Raises:
     UserError: the configuration or the data cannot be used.
   """
 
-  def __init__(self, config: HeavyRankerConfig, baselines: Sequence[Baseline] = ()):
+  def __init__(
+    self,
+    config: HeavyRankerConfig,
+    baselines: Sequence[Baseline] = (),
+    writes_report: bool = True,
+  ):
     check_config(config)
     if not config.validation_data:
       raise ConfigError(
@@ -77,6 +85,7 @@ class Evaluator:
         "under a name"
       )
     self._config, self._baselines = config, tuple(baselines)
+    self._writes_report = writes_report
     self._save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
     self._ranker: Optional[keras.Model] = None
     self._calibration: Optional[FittedCalibration] = None
@@ -86,12 +95,12 @@ class Evaluator:
     """Measures a checkpoint, writes everything that comes of it, and returns the result.
 
     Args:
-      checkpoint: the checkpoint; the newest of the run when None.
+      checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
 
     Raises:
       UserError: data or checkpoint cannot be used, or nothing can be written.
     """
-    path = require_checkpoint(self._save_dir, checkpoint)
+    path = chosen_checkpoint(self._config, checkpoint)
     step = step_of(path)
     self.set_up(applied_calibration(self._config, path))
     started = time.monotonic()
@@ -113,13 +122,14 @@ class Evaluator:
       "score": _score_section(self._config),
       "partitions": partitions,
     }
-    # Plots take long to import, and training, which ends here, is to begin soon.
-    from heavy_ranker.evaluation.report import write_report
-
     with preemption.held():
       write_result(result, results_path(self._save_dir, step))
       write_summaries(result, self._save_dir)
-      write_report(self._save_dir)
+      if self._writes_report:
+        # Plots take long to import, and training, which ends here, is to begin soon.
+        from heavy_ranker.evaluation.report import write_report
+
+        write_report(self._save_dir)
     return result
 
   def set_up(self, calibration: Optional[FittedCalibration] = None) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from heavy_ranker.checkpoint_manifest import damage
 from heavy_ranker.checkpoints import checkpoint_folder, checkpoints_of, step_of
 from heavy_ranker.config import HeavyRankerConfig
+from heavy_ranker.early_stopping_record import stopping_step
 from heavy_ranker.evaluation.evaluator import Evaluator
 from heavy_ranker.evaluation.results_file import results_path
 from heavy_ranker.evaluation.table import format_result
@@ -25,7 +26,8 @@ def follow(
 ) -> str:
   """Measures each checkpoint without a result, the oldest first, until training is done.
 
-  Training is done when the checkpoint of `training.num_train_steps` has a result. A checkpoint that
+  Training is done when the checkpoint of `training.num_train_steps`, or the one at which
+  `training.early_stopping` ended it, has a result. A checkpoint that
   training deletes before its turn is left out, and so is a damaged one, with a warning, unless
   training replaces it meanwhile.
 
@@ -81,7 +83,8 @@ class _Follower:
         time.sleep(self._pause)
 
   def _last_step(self) -> int:
-    return self._config.training.num_train_steps
+    stopped_at = stopping_step(self._config, self._save_dir)
+    return self._config.training.num_train_steps if stopped_at is None else stopped_at
 
   def _next(self) -> Optional[str]:
     """Returns the oldest checkpoint that waits to be measured and is there whole."""
@@ -112,10 +115,8 @@ class _Follower:
     return bool(tf.io.gfile.exists(results_path(self._save_dir, step)))
 
   def _is_training_done(self) -> bool:
-    steps = [step_of(path) for path in checkpoints_of(self._save_dir)]
-    return any(
-      step >= self._last_step() and (step in self._done or self._has_result(step)) for step in steps
-    )
+    steps, last = [step_of(path) for path in checkpoints_of(self._save_dir)], self._last_step()
+    return any(step >= last and (step in self._done or self._has_result(step)) for step in steps)
 
   def _evaluate(self, path: str) -> None:
     step = step_of(path)

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.calibration.applied import applied_calibration
-from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
+from heavy_ranker.checkpoints import restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config.feature_groups import ALL, NONE, read_feature_groups
 from heavy_ranker.config_check import check_config
@@ -82,7 +83,7 @@ def measure_importance(config: HeavyRankerConfig, options: ImportanceOptions) ->
     groups, notes = columns.groups(read_feature_groups(path), path)
   singles = _singles(options.single_features, groups, columns)
   save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  checkpoint = require_checkpoint(save_dir, options.checkpoint)
+  checkpoint = chosen_checkpoint(config, options.checkpoint)
   started = time.monotonic()
   tasks = tuple(partition.evaluation_tasks or config.model.tasks)
   predict = _load(config, checkpoint, tasks, key)

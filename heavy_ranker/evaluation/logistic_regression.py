@@ -32,6 +32,7 @@ def logistic_regression_config(config: HeavyRankerConfig) -> HeavyRankerConfig:
           "save_dir": logistic_regression_folder(config),
           "initial_checkpoint_dir": None,
           "checkpoint_max_to_keep": 1,
+          "early_stopping": None,
         }
       ),
       "model": config.model.model_copy(

@@ -4,13 +4,11 @@ import os
 from collections.abc import Sequence
 from typing import Optional
 
-import tensorflow as tf
-
 from heavy_ranker.evaluation import report_figures, report_sensitivity, report_tables
 from heavy_ranker.evaluation.report_data import Evaluation, Evaluations, read_evaluations
 from heavy_ranker.evaluation.report_html import Names, breakable, escape, shortened
 from heavy_ranker.evaluation.report_page import Section, page
-from tfrecords.errors import StorageError, reason
+from tfrecords import files
 
 
 def report_path(save_dir: str) -> str:
@@ -37,7 +35,9 @@ def write_report(save_dir: str, step: Optional[int] = None) -> str:
   evaluations = read_evaluations(save_dir, step)
   run = os.path.basename(save_dir.rstrip("/")) or save_dir
   path = report_path(save_dir)
-  _write(path, _report(evaluations, run))
+  # Half a character, which UTF-8 lacks, becomes a question mark.
+  page_of_run = _report(evaluations, run).encode("utf-8", "replace")
+  files.write(path, page_of_run, "Make room there, or make the folder writable")
   return path
 
 
@@ -143,15 +143,3 @@ def _sensitivity_sections(evaluations: Evaluations, names: Names) -> list[Sectio
   if what_if:
     sections.append(Section("what-if", "Other weights of the score", what_if))
   return sections
-
-
-def _write(path: str, text: str) -> None:
-  """Writes a file in one step; half a character, which UTF-8 lacks, becomes a question mark."""
-  try:
-    with tf.io.gfile.GFile(f"{path}.tmp", "wb") as file:
-      file.write(text.encode("utf-8", "replace"))
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
-  except tf.errors.OpError as error:
-    raise StorageError(
-      f"{path}: the report cannot be written: {reason(error)}. Make room or the folder writable"
-    ) from None

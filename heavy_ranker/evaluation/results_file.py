@@ -1,13 +1,13 @@
 """`evaluation/step-N.json`: the result of one evaluation; docs/evaluation.md describes it."""
 
 import json
-import math
 import os
 from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrecords.errors import DataError, StorageError, reason
+from tfrecords import files, strict_json
+from tfrecords.errors import DataError, reason
 
 FORMAT_VERSION = 1
 
@@ -28,17 +28,8 @@ def write_result(result: dict[str, Any], path: str) -> None:
   Raises:
     StorageError: it cannot be written.
   """
-  text = json.dumps(_plain(result), indent=1, allow_nan=False) + "\n"
-  try:
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-      file.write(text)
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
-  except (tf.errors.OpError, OSError) as error:
-    raise StorageError(
-      f"{path}: the evaluation's result cannot be written: {reason(error)}. Free space there, or "
-      "make it writable, and evaluate again"
-    ) from None
+  way_out = "Free space there, or make it writable, and evaluate again"
+  files.write(path, strict_json.text_of(result), way_out, makes_folder=True)
 
 
 def read_result(path: str) -> dict[str, Any]:
@@ -58,13 +49,3 @@ def read_result(path: str) -> dict[str, Any]:
       f"{path}: found format_version {version}, allowed: {FORMAT_VERSION}; evaluate again"
     )
   return content
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {name: _plain(each) for name, each in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_plain(each) for each in value]
-  if isinstance(value, float) and not math.isfinite(value):
-    return None
-  return value

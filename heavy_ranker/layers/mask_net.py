@@ -39,13 +39,14 @@ class MaskBlock(keras.layers.Layer):
     self.input_norm = LayerNormalization(name="input_norm") if config.input_layer_norm else None
     super().build(input_shape)
 
-  def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+  def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
     """Maps net [batch, n] and mask_input [batch, m] to [batch, output_size]."""
     net, mask_input = inputs
     if self.input_norm is not None:
       net = self.input_norm(net)
-    mask = self.mask(self.aggregation(mask_input))
-    return self.output_norm(self.hidden(tf.cast(net, mask.dtype) * mask))
+    mask = self.mask(self.aggregation(mask_input, training=training), training=training)
+    masked = tf.cast(net, mask.dtype) * mask
+    return self.output_norm(self.hidden(masked, training=training))
 
 
 class MaskNet(keras.layers.Layer):
@@ -83,9 +84,10 @@ class MaskNet(keras.layers.Layer):
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Maps [batch, width] to the MLP's width, or else the blocks' (added up when parallel)."""
     if self._use_parallel:
-      net = tf.concat([block((inputs, inputs)) for block in self.blocks], axis=-1)
+      outputs = [block((inputs, inputs), training=training) for block in self.blocks]
+      net = tf.concat(outputs, axis=-1)
     else:
       net = inputs
       for block in self.blocks:
-        net = block((net, inputs))
+        net = block((net, inputs), training=training)
     return net if self.mlp is None else self.mlp(net, training=training)

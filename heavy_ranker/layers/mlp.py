@@ -64,11 +64,11 @@ class Mlp(keras.layers.Layer):
     """Maps [batch, width] to [batch, layer_sizes[-1]]."""
     net = inputs
     for layer, norm, dropout in zip(self.dense_layers, self.batch_norms, self._dropouts):
-      net = layer(net)
+      net = layer(net, training=training)
       if norm is not None:
         net = norm(net, training=training)
       net = tf.nn.relu(net)
       if dropout is not None:
         net = dropout(net, training=training)
-    net = self.dense_layers[-1](net)
+    net = self.dense_layers[-1](net, training=training)
     return tf.nn.relu(net) if self.config.final_layer_activation else net

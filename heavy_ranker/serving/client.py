@@ -1,7 +1,6 @@
 """A client of anything that speaks TensorFlow Serving's APIs, gRPC or REST."""
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Optional
 
 import numpy as np
@@ -66,12 +65,7 @@ class Client:
   def __enter__(self) -> "Client":
     return self
 
-  def __exit__(
-    self,
-    kind: Optional[type],
-    error: Optional[BaseException],
-    traceback: Optional[TracebackType],
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     self.close()
 
   def score(self, inputs: Mapping[str, Any], signature: Optional[str] = None) -> Arrays:

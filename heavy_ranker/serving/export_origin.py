@@ -11,7 +11,7 @@ from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.serving.export_files import ORIGIN_FILE
 from heavy_ranker.serving.export_folder import hash_of_files
-from tfrecords.folders import names_in
+from tfrecords.files import names_in
 
 _SECTIONS = {
   "model": True,

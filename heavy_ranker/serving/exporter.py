@@ -8,9 +8,10 @@ from typing import Optional
 
 import tensorflow as tf
 
+from heavy_ranker.best_checkpoint import chosen_checkpoint
 from heavy_ranker.calibration.applied import applied_calibration
 from heavy_ranker.calibration.curves import FittedCalibration
-from heavy_ranker.checkpoints import require_checkpoint, restore_weights, step_of
+from heavy_ranker.checkpoints import restore_weights, step_of
 from heavy_ranker.config import HeavyRankerConfig
 from heavy_ranker.config_check import check_config
 from heavy_ranker.model import build_model
@@ -28,7 +29,8 @@ from heavy_ranker.serving.signatures import ServingModule
 from heavy_ranker.serving.warmup import write_warmup_requests
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError, reason
-from tfrecords.folders import make_writable, names_in, publish
+from tfrecords.files import names_in
+from tfrecords.folders import make_writable, publish
 
 
 def export(
@@ -43,7 +45,7 @@ def export(
 
   Args:
     config: the whole configuration.
-    checkpoint: the checkpoint; the newest of `training.save_dir` when None.
+    checkpoint: the checkpoint; see `heavy_ranker.best_checkpoint` when None.
     export_dir: folder of the versions; saved_models/heavy_ranker of the checkout when None.
     version: the version's number; one above the largest there is when None.
 
@@ -56,8 +58,7 @@ def export(
     PrecisionError: `export.precision` changes the scores too much; DataError: it cannot be told.
   """
   check_config(config, with_partitions=config.export.is_compared)
-  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  path = require_checkpoint(save_dir, checkpoint)
+  path = chosen_checkpoint(config, checkpoint)
   base = prepare_export_dir(export_dir)
   target = os.path.join(base, str(_choose_version(base, version)))
   if tf.io.gfile.exists(target):

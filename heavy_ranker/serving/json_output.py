@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrecords import paths
-from tfrecords.errors import StorageError, reason
+from tfrecords import files, paths
+from tfrecords.errors import StorageError
 from tfrecords.folders import make_writable
 
 
@@ -31,10 +31,5 @@ def write(path: str, content: Any) -> None:
   Raises:
     StorageError: it cannot be written.
   """
-  unfinished = f"{path}.tmp"
-  try:
-    with tf.io.gfile.GFile(unfinished, "w") as file:
-      file.write(json.dumps(content, indent=2) + "\n")
-    tf.io.gfile.rename(unfinished, path, overwrite=True)
-  except tf.errors.OpError as error:
-    raise StorageError(f"{path}: cannot be written: {reason(error)}") from None
+  way_out = "Free space there, or write to another file"
+  files.write(path, json.dumps(content, indent=2) + "\n", way_out)

@@ -19,10 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from heavy_ranker.training.multi_task_ranker import PlacedBatch
-from tfrecords.errors import StorageError, reason
+from tfrecords import files
 
 FORMAT_VERSION = 1
 _FOLDER = "not_finite"
+_WAY_OUT = "Free space there, or make it writable"
 _NAME = re.compile(r"step-(\d+)-\d+\.json")
 
 
@@ -72,19 +73,9 @@ def write_evidence(save_dir: str, name: str, content: dict[str, Any], batch: Pla
   np.savez(packed, **arrays)
   text = json.dumps(_in_words({"format_version": FORMAT_VERSION, **content}), indent=1)
   path = os.path.join(evidence_folder(save_dir), name)
-  try:
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    _write(f"{path}.npz", packed.getvalue())
-    _write(f"{path}.json", f"{text}\n".encode())
-  except (tf.errors.OpError, OSError) as error:
-    raise StorageError(f"{path}.json: the evidence cannot be written: {reason(error)}") from None
+  for ending, content in (("npz", packed.getvalue()), ("json", f"{text}\n")):
+    files.write(f"{path}.{ending}", content, _WAY_OUT, makes_folder=True)
   return f"{path}.json"
-
-
-def _write(path: str, content: bytes) -> None:
-  with tf.io.gfile.GFile(f"{path}.tmp", "wb") as file:
-    file.write(content)
-  tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
 
 
 def _plain(values: tf.Tensor) -> np.ndarray:

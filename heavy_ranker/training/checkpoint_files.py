@@ -18,7 +18,8 @@ from heavy_ranker.checkpoint_manifest import (
   write_manifest,
 )
 from heavy_ranker.checkpoints import CHECKPOINT_NAME
-from tfrecords.folders import flush_to_disk
+from tfrecords import files
+from tfrecords.files import flush_to_disk
 
 _UNFINISHED = "unfinished-"
 _STATE_FILE = "checkpoint"
@@ -76,6 +77,7 @@ def remove_unfinished(folder: str) -> None:
   """
   if not tf.io.gfile.exists(folder):
     return
+  files.remove_unfinished([os.path.join(folder, _STATE_FILE)])
   names = tf.io.gfile.listdir(folder)
   complete = _steps(names, ".index")
   newest = max(complete, default=-1)
@@ -102,7 +104,5 @@ def write_state(folder: str, checkpoints: Sequence[str]) -> None:
   lines = [f'model_checkpoint_path: "{names[-1]}"']
   lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
   path = os.path.join(folder, _STATE_FILE)
-  unfinished = os.path.join(folder, f"{_UNFINISHED}{_STATE_FILE}")
-  with tf.io.gfile.GFile(unfinished, "w") as file:
-    file.write("\n".join(lines) + "\n")
-  tf.io.gfile.rename(unfinished, path, overwrite=True)
+  with files.writing(path) as unfinished, files.open_file(unfinished, "wb") as file:
+    file.write(("\n".join(lines) + "\n").encode())

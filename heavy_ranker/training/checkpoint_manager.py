@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Optional
 
 import tensorflow as tf
@@ -17,6 +17,7 @@ from heavy_ranker.checkpoints import (
   damaged_checkpoints,
   reading,
   require_same_architecture,
+  step_of,
   stored_shapes,
   weights_by_name,
 )
@@ -147,8 +148,11 @@ class CheckpointManager:
       "training.initial_checkpoint_dir, which takes the weights"
     )
 
-  def save(self) -> Saved:
+  def save(self, kept_steps: Collection[int] = ()) -> Saved:
     """Writes a checkpoint of the current step, makes sure of it, and then deletes old ones.
+
+    Args:
+      kept_steps: the steps of checkpoints that stay beside the newest `max_to_keep`.
 
     Raises:
       StorageError: it cannot be written (a full disk, say), or is not there as it was written; the
@@ -161,21 +165,22 @@ class CheckpointManager:
       tf.io.gfile.makedirs(self._folder)
       self._checkpoint.write(checkpoint_files.unfinished_prefix(path))
       size = checkpoint_files.publish(path)
-      self._delete_old(path)
+      self._delete_old(path, kept_steps)
     except (tf.errors.OpError, OSError, ValueError, IndexError) as error:
       raise self._not_written(step, error) from None
     return Saved(path, size, time.monotonic() - started)
 
-  def _delete_old(self, saved: str) -> None:
+  def _delete_old(self, saved: str, kept_steps: Collection[int]) -> None:
     for path in self._damaged:
       if path != saved:
         checkpoint_files.remove(path)
     self._damaged = []
     kept = checkpoints_of(self._save_dir)
     if self._max_to_keep is not None:
-      old, kept = kept[: -self._max_to_keep], kept[-self._max_to_keep :]
+      old = [path for path in kept[: -self._max_to_keep] if step_of(path) not in kept_steps]
       for path in old:
         checkpoint_files.remove(path)
+      kept = [path for path in kept if path not in old]
     checkpoint_files.write_state(self._folder, kept)
 
   def _not_written(self, step: int, error: Exception) -> StorageError:

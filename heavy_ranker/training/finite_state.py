@@ -26,8 +26,8 @@ class FiniteState:
       step: updates made.
       last: the newest checkpoint, for the message; empty if there is none.
     """
-    are_finite = self._are_finite().numpy()
-    bad = [variable.name for variable, fine in zip(self._variables, are_finite) if not fine]
+    # One by one, not in a tf.function: to trace it takes longer than to look at a small model.
+    bad = [variable.name for variable in self._variables if not _is_finite(variable)]
     if not bad:
       return
     shown = ", ".join(bad[:_MOST_NAMES_SHOWN]) + (" ..." if len(bad) > _MOST_NAMES_SHOWN else "")
@@ -38,8 +38,6 @@ class FiniteState:
       + "Lower the learning rates"
     )
 
-  @tf.function(autograph=False)
-  def _are_finite(self) -> tf.Tensor:
-    return tf.stack(
-      [tf.reduce_all(tf.math.is_finite(tf.identity(variable))) for variable in self._variables]
-    )
+
+def _is_finite(variable: tf.Variable) -> bool:
+  return bool(tf.reduce_all(tf.math.is_finite(tf.identity(variable))))

@@ -7,36 +7,31 @@ Batch norm alone sees a micro-batch at a time.
 
 import tensorflow as tf
 
-from heavy_ranker.training.multi_task_ranker import Batch, Gradient, MultiTaskRanker
+from heavy_ranker.training.multi_task_ranker import Gradient, MultiTaskRanker
 
 
 class GradientAccumulation:
   """Sums of losses and gradients since the last update, on each replica its own.
 
-  For an update of N micro-batches call `accumulate` N - 1 times and `train_step` once, both as a
-  replica under `strategy.run`. The sums are no part of a checkpoint: those are written between
-  updates, when the sums are 0.
+  For an update of N micro-batches call `add` for N - 1 of them and `totals` for the last, then
+  `start_over`, all as a replica under `strategy.run`; see `heavy_ranker.training.guarded_updates`.
+  The sums are no part of a checkpoint: those are written between updates, when the sums are 0.
 
   The sum of a sparse gradient is held densely, in the variable's shape, and handed to the
   optimizer as the rows that are not 0.
 
   Args:
-    model: the compiled model; its `global_batch_size` counts the examples of all micro-batches.
-      Build the accumulation under the model's strategy.
+    model: its `global_batch_size` counts the examples of all micro-batches. Build the accumulation
+      under its strategy.
     num_tasks: how many losses the model has.
   """
 
   def __init__(self, model: MultiTaskRanker, num_tasks: int):
-    self._model = model
     self._losses = {
       "loss": _sum_of([], tf.float32),
       "task_losses": _sum_of([num_tasks], tf.float32),
     }
     self._gradients = [_sum_of(variable.shape, variable.dtype) for variable in model.trained]
-
-  def accumulate(self, inputs: Batch) -> None:
-    """Adds a micro-batch's part and changes no trainable variable."""
-    self.add(*self._model.losses_and_gradients(inputs))
 
   def add(self, losses: dict[str, tf.Tensor], gradients: list[Gradient]) -> None:
     """Adds this replica's part of `loss`, `task_losses` and gradients to its sums."""
@@ -59,17 +54,6 @@ class GradientAccumulation:
     """Sets the sums to 0."""
     for total in (*self._losses.values(), *self._gradients):
       total.assign(tf.zeros_like(total))
-
-  def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
-    """Adds the last micro-batch's part, makes the update and starts over.
-
-    Returns:
-      This replica's part of `loss` and of `task_losses`, over all micro-batches.
-    """
-    outputs, gradients = self.totals(*self._model.losses_and_gradients(inputs))
-    self._model.apply_gradients(gradients)
-    self.start_over()
-    return outputs
 
 
 def _sum_of(shape: tf.TensorShape, dtype: tf.DType) -> tf.Variable:

@@ -118,7 +118,7 @@ class GuardedUpdates:
     gradients = self._gradients(parts)
     if self._clipping is not None:
       gradients = self._clipping(gradients, squares)
-    self._model.apply_gradients(gradients, are_aggregated=True)
+    self._model.apply_gradients(gradients)
     if self._accumulation is not None:
       self._accumulation.start_over()
 

@@ -15,10 +15,12 @@ from typing import Optional
 import tensorflow as tf
 
 from heavy_ranker.training.run_log import log_path, tensorboard_folder
+from tfrecords import files
 from tfrecords.errors import StorageError, reason
 
 _DISCARDED = "discarded.log"
 _UNFINISHED = ".unfinished-"
+_WAY_OUT = "Free space there, or make it writable, and run the same command again"
 # A logged step, or an event and the step it happened at; see RunLog.
 _STEP = re.compile(r"\S+ (?:event=\w+ at|step)=(\d+) ")
 
@@ -42,9 +44,14 @@ def cut_back(save_dir: str, step: int, checkpoint: Optional[str]) -> None:
     keep_scalars(os.path.join(tensorboard_folder(save_dir), "train"), lambda at: at <= step)
   except (tf.errors.OpError, OSError) as error:
     raise StorageError(
-      f"{save_dir}: the log cannot be cut back to step {step}: {reason(error)}. Free space there, "
-      "or make it writable, and run the same command again"
+      f"{save_dir}: the log cannot be cut back to step {step}: {reason(error)}. {_WAY_OUT}"
     ) from None
+
+
+def has_event(save_dir: str, kind: str, step: int) -> bool:
+  """Tells whether train.log has a line about an event, see RunLog, at a step."""
+  path = log_path(save_dir)
+  return tf.io.gfile.exists(path) and f" event={kind} at={step} " in _read(path)
 
 
 def keep_scalars(folder: str, is_kept: Callable[[int], bool]) -> None:
@@ -73,7 +80,7 @@ def _keep(path: str, is_kept: Callable[[int], bool]) -> None:
   if is_whole and len(kept) == len(records):
     return
   folder = os.path.dirname(path)
-  # TensorBoard takes no file of this name.
+  # Unlike the names of `tfrecords.files`, no name that TensorBoard takes for one of its own.
   unfinished = os.path.join(folder, f"{_UNFINISHED}{uuid.uuid4().hex}")
   with tf.io.TFRecordWriter(unfinished) as writer:
     for record in kept:
@@ -113,8 +120,9 @@ def _cut_log(save_dir: str, step: int, checkpoint: Optional[str]) -> None:
   if discarded:
     earlier = os.path.join(save_dir, _DISCARDED)
     before = _read(earlier) if tf.io.gfile.exists(earlier) else ""
-    _write(earlier, before + "".join(line.rstrip("\n") + "\n" for line in discarded))
-  _write(path, "".join(kept))
+    cut_out = "".join(line.rstrip("\n") + "\n" for line in discarded)
+    files.write(earlier, before + cut_out, _WAY_OUT)
+  files.write(path, "".join(kept), _WAY_OUT)
 
 
 def _tells_of_checkpoint(line: str, step: int) -> bool:
@@ -127,11 +135,3 @@ def _tells_of_checkpoint(line: str, step: int) -> bool:
 def _read(path: str) -> str:
   with tf.io.gfile.GFile(path, "rb") as file:
     return file.read().decode("utf-8", "replace")
-
-
-def _write(path: str, text: str) -> None:
-  folder, name = os.path.split(path)
-  unfinished = os.path.join(folder, f"{_UNFINISHED}{name}")
-  with tf.io.gfile.GFile(unfinished, "wb") as file:
-    file.write(text.encode("utf-8"))
-  tf.io.gfile.rename(unfinished, path, overwrite=True)

@@ -1,6 +1,6 @@
 """Dynamic loss scaling, which float16 needs (Micikevicius et al., arXiv 1710.03740)."""
 
-from typing import Callable, Union
+from typing import Union
 
 import tensorflow as tf
 
@@ -16,9 +16,10 @@ _UPDATES_TO_GROW = 2000
 class LossScale:
   """Multiplies the loss so that small gradients are not lost in float16, and divides them again.
 
-  Where a gradient is not finite on any replica, the update is left out on all of them and the
-  scale is halved, but not below 1; after 2000 updates in a row it is doubled, up to 2^24. These are
-  powers of 2: the gradients that arrive are those of the unscaled loss, exactly.
+  Whoever leaves an update out because a gradient is not finite, which
+  `heavy_ranker.training.guarded_updates` does, halves the scale, but not below 1; after 2000
+  updates in a row it is doubled, up to 2^24. These are powers of 2: the gradients that arrive are
+  those of the unscaled loss, exactly.
 
   Make it under the strategy's scope.
 
@@ -44,36 +45,6 @@ class LossScale:
     """Returns the gradients of the loss itself, float32."""
     return [_multiplied(gradient, 1.0 / self.scale) for gradient in gradients]
 
-  def update(self, gradients: list[Gradient], apply: Callable[[list[Gradient]], object]) -> None:
-    """Calls `apply` with the gradients if all are finite, and adapts the scale; as a replica.
-
-    Args:
-      gradients: unscaled; this replica's part.
-      apply: makes the update; called as a replica.
-    """
-    used = [index for index, gradient in enumerate(gradients) if gradient is not None]
-
-    def apply_used(*parts: Gradient) -> None:
-      whole: list[Gradient] = [None] * len(gradients)
-      for index, part in zip(used, parts):
-        whole[index] = part
-      apply(whole)
-
-    parts = [gradients[index] for index in used]
-    finite = [tf.reduce_all(tf.math.is_finite(_values(part))) for part in parts]
-    bad = 1.0 - tf.cast(tf.reduce_all(finite), tf.float32)
-
-    def update_together(strategy: tf.distribute.Strategy, bad: tf.Tensor, *parts: Gradient) -> None:
-      is_finite = tf.equal(strategy.reduce(tf.distribute.ReduceOp.SUM, bad, axis=None), 0.0)
-
-      def make_update() -> tf.Tensor:
-        strategy.run(apply_used, args=parts)
-        return self.grow()
-
-      tf.cond(is_finite, make_update, self.shrink)
-
-    tf.distribute.get_replica_context().merge_call(update_together, args=(bad, *parts))
-
   def grow(self) -> tf.Tensor:
     """Counts an update, in cross-replica context; returns whether that raised the scale."""
     updates = self.updates + 1
@@ -92,10 +63,6 @@ class LossScale:
 
 def _replicated(value: tf.Tensor) -> tf.Variable:
   return tf.Variable(value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-
-
-def _values(gradient: Gradient) -> tf.Tensor:
-  return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _multiplied(gradient: Gradient, factor: tf.Tensor) -> Gradient:

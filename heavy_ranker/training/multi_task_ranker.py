@@ -81,27 +81,28 @@ class MultiTaskRanker(tfrs.Model):
       gradients = self.loss_scale.unscaled(gradients)
     return {"loss": loss, "task_losses": task_losses}, gradients
 
-  def apply_gradients(self, gradients: list[Gradient], are_aggregated: bool = False) -> None:
-    """Makes one update with the replicas' parts of the gradients added up.
-
-    Args:
-      gradients: this replica's parts.
-      are_aggregated: they are the sums over all replicas already, and known to be finite.
-    """
-    if self.loss_scale is None or are_aggregated:
-      self._apply(gradients, are_aggregated)
-    else:
-      self.loss_scale.update(gradients, self._apply)
-
-  def _apply(self, gradients: list[Gradient], are_aggregated: bool = False) -> None:
+  def apply_gradients(self, gradients: list[Gradient]) -> None:
+    """Makes one update with gradients that are the sums over all replicas, on each of them."""
     self.optimizer.apply_gradients(
-      zip(gradients, self.trained), experimental_aggregate_gradients=not are_aggregated
+      zip(gradients, self.trained), experimental_aggregate_gradients=False
     )
 
   def train_step(self, inputs: Batch) -> dict[str, Any]:
-    """Makes one update and returns this replica's part of `loss` and of `task_losses`."""
+    """Makes one update, as Keras's `fit` wants it: whatever the gradients are.
+
+    The trainer goes by `heavy_ranker.training.guarded_updates`, the one place that leaves updates
+    out and adapts the scale of the loss.
+
+    Returns:
+      This replica's part of `loss` and of `task_losses`.
+
+    Raises:
+      NotImplementedError: in float16, which cannot do without that.
+    """
+    if self.loss_scale is not None:
+      raise NotImplementedError("float16 overflows now and then: use GuardedUpdates")
     losses, gradients = self.losses_and_gradients(inputs)
-    self.apply_gradients(gradients)
+    self.optimizer.apply_gradients(zip(gradients, self.trained))
     return losses
 
   @property

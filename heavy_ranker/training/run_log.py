@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tfrecords.errors import StorageError, reason
-from tfrecords.folders import flush_to_disk
+from tfrecords.files import flush_to_disk
 from tfrecords.progress import progress_bar
 
 _LOG_FILE = "train.log"

@@ -21,6 +21,7 @@ from heavy_ranker.training.cluster.shared_folder import require_shared
 from heavy_ranker.training.data_fit import fit_to_data
 from heavy_ranker.training.distribution import examples_per_replica, make_strategy
 from heavy_ranker.training.earlier_run import set_aside
+from heavy_ranker.training.early_stopping import EarlyStopping
 from heavy_ranker.training.finite_state import FiniteState
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
 from heavy_ranker.training.gradient_clipping import GradientClipping
@@ -125,6 +126,9 @@ class Trainer:
     self._pipeline = InputPipeline(
       config.train_data, "train", inputs, self._tasks, with_places=True, share=cluster.share
     )
+    self._early_stopping: Optional[EarlyStopping] = None
+    if config.training.early_stopping is not None:
+      self._early_stopping = EarlyStopping(config, save_dir, cluster)
     self._open_save_dir(fresh)
     self._finite_state = FiniteState([*self._model.variables, *optimizer.variables()])
     self._table_log = TableLog(ranker, tables)
@@ -189,6 +193,8 @@ class Trainer:
         make_manager, self._save_dir, positions, self._step, self._cluster
       )
     self._start_or_restore()
+    if self._early_stopping is not None:
+      self._early_stopping.restore(int(self._step.numpy()))
 
   def _start_or_restore(self) -> None:
     checkpoint = intact_checkpoint(self._save_dir)
@@ -226,8 +232,13 @@ class Trainer:
     last_step = self._config.training.num_train_steps
     first_step = int(self._step.numpy())
     history: History = []
+    if self._early_stopping is not None:
+      self._early_stopping.catch_up()
     if first_step >= last_step:
       print(f"nothing left to train: {first_step} of {last_step} steps are done")
+      return history
+    if self._is_stopped():
+      print(f"nothing left to train: {self._early_stopping.verdict}. A larger patience goes on")
       return history
     self._skipped = SkippedBatches(
       self._save_dir,
@@ -255,9 +266,14 @@ class Trainer:
             if not self._cluster.may_begin(step):
               self._stop(step - 1, log)
             self._run_step(step, step == last_step, log, history)
+            if self._is_stopped():
+              break
       finally:
         self._report_skipped(log)
     return history
+
+  def _is_stopped(self) -> bool:
+    return self._early_stopping is not None and self._early_stopping.verdict is not None
 
   def _stop(self, step: int, log: RunLog) -> None:
     """Ends for a SIGTERM that came to a worker, with a checkpoint of this step."""
@@ -304,18 +320,22 @@ class Trainer:
       norms = self._gradient_norms(outputs)
       history.append(log.step(step, self._examples_per_step, losses, rates, scales, lengths, norms))
     if checkpoint_due:
-      self._save(log)
+      path = self._save(log)
+      if self._early_stopping is not None:
+        self._early_stopping.measure(path, step, log)
 
-  def _save(self, log: RunLog) -> None:
+  def _save(self, log: RunLog) -> str:
     log.pause()
     log.flush()
     self._finite_state.require(int(self._step.numpy()), latest_checkpoint(self._save_dir) or "")
+    kept_steps = self._early_stopping.kept_steps if self._early_stopping is not None else ()
     with self._cluster.explained():
-      saved = self._checkpoints.save()
+      saved = self._checkpoints.save(kept_steps)
     self._saved_step = int(self._step.numpy())
     figures = {"megabytes": f"{saved.size / 1e6:.1f}", "seconds": f"{saved.seconds:.2f}"}
     log.event("checkpoint", saved.path, **figures)
     log.resume()
+    return saved.path
 
   def _of_workers(self) -> str:
     return f" of {self._cluster.count} workers" if self._cluster.count > 1 else ""

@@ -4,13 +4,13 @@ import os
 
 import optuna
 
-from heavy_ranker.tuning.objective import direction_of
+from heavy_ranker.config.objective import direction_of
 from heavy_ranker.tuning.plots import search_plot
 from heavy_ranker.tuning.search_space import SearchSpace
 from heavy_ranker.tuning.study import best_trial, finished_trials, values_of
-from heavy_ranker.tuning.trial_config import as_yaml, overrides_of, write_trial_config
+from heavy_ranker.tuning.trial_config import WAY_OUT, as_yaml, overrides_of, write_trial_config
 from heavy_ranker.tuning.trial_table import trial_table
-from tfrecords.errors import StorageError
+from tfrecords import files
 
 TABLE_FILE, PLOT_FILE, BEST_FILE = "trials.md", "search.svg", "best.yaml"
 # Beside the search, for the configuration of the best trial to be trained anew.
@@ -42,10 +42,11 @@ def write_report(
     f"# Trials\n\n{objective.metric}{tasks} on {objective.partition}, to "
     f"{direction_of(objective)}\n\n"
   )
-  _write(os.path.join(folder, TABLE_FILE), heading + trial_table(study, space, "github") + "\n")
+  table = heading + trial_table(study, space, "github") + "\n"
+  files.write(os.path.join(folder, TABLE_FILE), table, WAY_OUT)
   plot = search_plot(study, space)
   if plot:
-    _write(os.path.join(folder, PLOT_FILE), plot)
+    files.write(os.path.join(folder, PLOT_FILE), plot, WAY_OUT)
   best = best_trial(study)
   if best is None:
     return
@@ -57,15 +58,3 @@ def write_report(
     f"Trial {finished_trials(study).index(best)}, the best of {len(finished_trials(study))}: "
     f"{objective.metric} {best.value:.6g} on {objective.partition}.",
   )
-
-
-def _write(path: str, text: str) -> None:
-  try:
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-      file.write(text)
-    os.replace(f"{path}.tmp", path)
-  except OSError as error:
-    raise StorageError(
-      f"{path}: cannot be written: {error.strerror}. Free space there, or choose another "
-      "--output_dir"
-    ) from None

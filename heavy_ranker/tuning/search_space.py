@@ -3,16 +3,16 @@
 import json
 import math
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 
+from heavy_ranker.config.objective import Objective
 from tfrecords.config import yaml_file
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 
 # What a trial cannot vary, since the search itself sets it.
 _RESERVED = ("training.save_dir", "extends")
-Direction = Literal["maximize", "minimize"]
 Fraction = Annotated[float, pydantic.Field(gt=0.0, lt=1.0)]
 
 
@@ -100,22 +100,6 @@ class Parameter(StrictModel):
 
 def _decimal(value: float) -> Decimal:
   return Decimal(repr(value))
-
-
-class Objective(StrictModel):
-  """What makes one trial better than another.
-
-  Attributes:
-    partition: of `validation_data`; one that is for choosing, not the one you report.
-    metric: a metric of tasks (the mean over them counts), or `ndcg@K` or `map@K` of the score.
-    tasks: which ones; all those the partition measures by default.
-    direction: the metric's own when absent.
-  """
-
-  partition: str
-  metric: str = "relative_cross_entropy"
-  tasks: Union[Literal["all"], Annotated[list[str], pydantic.Field(min_length=1)]] = "all"
-  direction: Optional[Direction] = None
 
 
 class MedianPruner(StrictModel):

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import optuna
 
 from heavy_ranker.config import HeavyRankerConfig
-from heavy_ranker.tuning.objective import direction_of
+from heavy_ranker.config.objective import direction_of
 from heavy_ranker.tuning.search_space import Parameter, SearchSpace
 from tfrecords.errors import ConfigError, StorageError
 

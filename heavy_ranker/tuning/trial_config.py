@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 
 from heavy_ranker.config import HeavyRankerConfig, load_config
-from heavy_ranker.tuning.objective import check_objective
 from heavy_ranker.tuning.search_space import SearchSpace
-from tfrecords.config import yaml_file
-from tfrecords.errors import ConfigError, StorageError
+from tfrecords import files
+from tfrecords.config import yaml_file, yaml_text
+from tfrecords.errors import ConfigError
 
-_TEXT_WIDTH = 100
+# Where a file of the search cannot be written.
+WAY_OUT = "Free space there, or choose another --output_dir"
 
 
 def overrides_of(space: SearchSpace, values: Mapping[str, Any]) -> list[str]:
@@ -44,7 +45,9 @@ def check_space(
     ConfigError: the base cannot be used, or a value, or the objective; names the parameter.
   """
   config = load_config(config_path, overrides)
-  check_objective(space.objective, config, space_path)
+  mistake = config.objective_mistake(space.objective)
+  if mistake is not None:
+    raise ConfigError(f"{space_path}: objective.{mistake}")
   for name, parameter in space.parameters.items():
     for value in parameter.extremes:
       try:
@@ -75,18 +78,9 @@ def write_trial_config(
   config = load_config(config_path, overrides)
   base, content = yaml_file.read(config_path), yaml_file.read(config_path, overrides)
   changes = {"extends": os.path.abspath(config_path), **difference(base, content)}
-  body = yaml.dump(changes, Dumper=_PlainDumper, sort_keys=False, width=_TEXT_WIDTH)
   lines = "".join(f"# {line}\n" for line in comment.splitlines())
-  try:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-      file.write(f"{lines}{body}".replace("$", "$$"))
-    os.replace(f"{path}.tmp", path)
-  except OSError as error:
-    raise StorageError(
-      f"{path}: cannot be written: {error.strerror}. Free space there, or choose another "
-      "--output_dir"
-    ) from None
+  text = f"{lines}{yaml_text.text_of(changes)}".replace("$", "$$")
+  files.write(path, text, WAY_OUT, makes_folder=True)
   return config
 
 
@@ -102,17 +96,3 @@ def difference(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str,
     elif old != new or type(old) is not type(new):
       changes[key] = new
   return changes
-
-
-class _PlainDumper(yaml.SafeDumper):
-  """Without anchors, and with lists of scalars in one line."""
-
-  def ignore_aliases(self, data: Any) -> bool:
-    return True
-
-  def represent_list(self, data: list) -> yaml.Node:
-    is_flat = not any(isinstance(element, (list, dict)) for element in data)
-    return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
-
-
-_PlainDumper.add_representer(list, _PlainDumper.represent_list)

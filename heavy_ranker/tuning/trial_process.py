@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from heavy_ranker.config.objective import Objective
 from heavy_ranker.tuning import trial_run
-from heavy_ranker.tuning.search_space import Objective
 from tfrecords import paths
 from tfrecords.errors import Preempted, StorageError
 

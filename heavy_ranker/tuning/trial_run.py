@@ -17,10 +17,12 @@ from typing import Any, Optional
 
 from heavy_ranker import preemption
 from heavy_ranker.config import HeavyRankerConfig, load_config
-from heavy_ranker.tuning.objective import metric_kind, objective_value
-from heavy_ranker.tuning.search_space import Objective
+from heavy_ranker.config.objective import Objective
 from tfrecords import command_line, paths
-from tfrecords.errors import UserError
+from tfrecords.errors import StorageError, UserError
+
+# The values of the stages that are finished, by step.
+_STAGES_FILE = "stages.json"
 
 
 def run_stages(
@@ -32,7 +34,8 @@ def run_stages(
   """Trains up to each rung, measures there, and asks whether it is worth to go on.
 
   Training resumes bit for bit, so that the stages together are one run. Stages that an earlier
-  process finished are not made again.
+  process finished are not made again. With `training.early_stopping` the best checkpoint so far is
+  measured, also at rungs that lie behind the step at which it has ended training.
 
   Args:
     config: the trial's configuration, with a `training.save_dir` of its own.
@@ -47,40 +50,43 @@ def run_stages(
     UserError: the trial cannot be trained or measured.
   """
   from heavy_ranker.evaluation.evaluator import Evaluator
-  from heavy_ranker.evaluation.results_file import read_result, results_path
+  from heavy_ranker.evaluation.objective import mean_value, objective_values, only_objective
   from heavy_ranker.training.trainer import train
 
-  save_dir = paths.resolve(config.training.save_dir, "training.save_dir")
-  measured = _measured(config, objective)
+  path = os.path.join(paths.resolve(config.training.save_dir, "training.save_dir"), _STAGES_FILE)
+  values = _read_stages(path)
   evaluator: Optional[Evaluator] = None
-  for step in [*rungs, config.training.num_train_steps]:
-    if os.path.exists(results_path(save_dir, step)):
-      result = read_result(results_path(save_dir, step))
-    else:
-      train(_with(config, "training", num_train_steps=step))
-      evaluator = evaluator or Evaluator(measured)
-      result = evaluator.run()
-    value = objective_value(objective, result)
-    if step != config.training.num_train_steps and not goes_on(step, value):
+  last_step = config.training.num_train_steps
+  for step in [*rungs, last_step]:
+    if step not in values:
+      stage = config.training.model_copy(update={"num_train_steps": step})
+      train(config.model_copy(update={"training": stage}))
+      evaluator = evaluator or Evaluator(only_objective(config, objective), writes_report=False)
+      partition = evaluator.run()["partitions"][objective.partition]
+      values[step] = mean_value(objective_values(objective, partition, "objective"))
+      _write_stages(path, values)
+    if step != last_step and not goes_on(step, values[step]):
       return None
-  return value
+  return values[last_step]
 
 
-def _measured(config: HeavyRankerConfig, objective: Objective) -> HeavyRankerConfig:
-  """Returns the configuration with nothing to measure but the objective."""
-  partition = objective.partition
-  plain = _with(config, "evaluation", bootstrap_samples=0, baselines={}, what_if={})
-  return plain.model_copy(
-    update={
-      "validation_data": {partition: config.validation_data[partition]},
-      "which_metrics": [metric_kind(objective)],
-    }
-  )
+def _read_stages(path: str) -> dict[int, float]:
+  if not os.path.exists(path):
+    return {}
+  with open(path, encoding="utf-8") as file:
+    return {int(step): value for step, value in json.load(file).items()}
 
 
-def _with(config: HeavyRankerConfig, section: str, **changes: Any) -> HeavyRankerConfig:
-  changed = getattr(config, section).model_copy(update=changes)
-  return config.model_copy(update={section: changed})
+def _write_stages(path: str, values: dict[int, float]) -> None:
+  try:
+    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+      json.dump(values, file)
+    os.replace(f"{path}.tmp", path)
+  except OSError as error:
+    raise StorageError(
+      f"{path}: cannot be written: {error.strerror}. Free space there, and run the same command "
+      "again"
+    ) from None
 
 
 class _Channel:

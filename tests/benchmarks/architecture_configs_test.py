@@ -8,6 +8,7 @@ import pytest
 
 from heavy_ranker import build_model, evaluate, load_config, train
 from tests.benchmarks.tiny_data import ARCHITECTURES, write_tiny_data
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords import paths
 
 BAZEL_SIZE = "large"
@@ -32,9 +33,10 @@ def test_all_files_are_seen():
 
 
 @each_architecture
-def test_it_trains_and_is_measured(name, tiny, tmp_path):
+def test_it_trains_and_is_measured(name, tiny, tmp_path, monkeypatch):
+  leave_report_out(monkeypatch)
   short = ["training.num_train_steps=2", "training.train_log_every_n=1"]
-  short.append("evaluation.baselines=null")
+  short += ["evaluation.baselines=null", "evaluation.bootstrap_samples=0"]
   config = load_config(
     ARCHITECTURES / f"{name}.yaml", [*tiny, *short, f"training.save_dir={tmp_path}"]
   )

@@ -1,12 +1,18 @@
-"""The command as a user runs it: trains what is not measured yet, prints the table."""
+"""The comparison trains what is not measured yet and prints the table; first as a user runs it."""
 
 import json
+import types
 
 import pytest
 
-from benchmarks.comparison import TEACHER
+from benchmarks import comparison
+from benchmarks.candidates import find
+from benchmarks.comparison import TEACHER, compare
+from benchmarks.measurement import measure
+from heavy_ranker import load_config
 from tests.benchmarks.tiny_data import ARCHITECTURES, write_tiny_data
 from tests.end_to_end.command_runner import run
+from tests.heavy_ranker.without_report import leave_report_out
 
 BAZEL_SIZE = "large"
 BAZEL_DATA = ["//configs:all"]
@@ -14,13 +20,34 @@ COMMAND = "benchmarks.architectures"
 RUNS = "tmp/runs/architectures"
 
 
+SHORT = ("training.train_log_every_n=1", "evaluation.bootstrap_samples=0")
+
+
+def _globs(*names):
+  return [str(ARCHITECTURES / f"{name}.yaml") for name in names]
+
+
 def _flags(overrides, *names):
-  globs = ",".join(str(ARCHITECTURES / f"{name}.yaml") for name in names)
-  sets = [flag for override in overrides for flag in ("--set", override)]
-  return [f"--configs={globs}", "--set", "training.train_log_every_n=1", *sets]
+  sets = [flag for override in (*SHORT, *overrides) for flag in ("--set", override)]
+  return [f"--configs={','.join(_globs(*names))}", *sets]
 
 
-def test_a_comparison_is_resumed_and_made_again(tmp_path):
+@pytest.fixture(name="at_home")
+def at_home_fixture(tmp_path, monkeypatch):
+  """Makes this process find its files where those of the command are."""
+  monkeypatch.setenv("HOME", str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+
+
+def _in_this_process(command, **options):
+  """What the command of a measurement does."""
+  start = command.index("--config_path")
+  assert set(command[start + 2 :: 2]) == {"--set"}
+  measure(load_config(command[start + 1], command[start + 3 :: 2]))
+  return types.SimpleNamespace(returncode=0)
+
+
+def test_a_comparison_is_resumed_and_made_again(tmp_path, at_home, monkeypatch, capfd):
   overrides = write_tiny_data(tmp_path / "data")
   flags = [*_flags(overrides, "mlp", "logistic_regression"), "--output_path=out/all.json"]
 
@@ -36,10 +63,13 @@ def test_a_comparison_is_resumed_and_made_again(tmp_path):
   assert table[2].startswith(f"| {TEACHER} ")
   assert " 141,898 |" in table[3] + table[4]
 
-  again = run(COMMAND, *flags, "--num_train_steps=3", cwd=tmp_path)
-  assert again.stdout.count("measured already: ") == 2
-  assert "step 1:" not in again.stdout
-  assert [line for line in again.stdout.splitlines() if line.startswith("|")] == table
+  candidates = find(_globs("mlp", "logistic_regression"), [*SHORT, *overrides], 3)
+  capfd.readouterr()
+  compare(candidates)
+  again = capfd.readouterr().out
+  assert again.count("measured already: ") == 2
+  assert "step 1:" not in again
+  assert [line for line in again.splitlines() if line.startswith("|")] == table
 
   # One that was cut off after training is only measured; one that has changed is trained anew.
   record = tmp_path / RUNS / "mlp" / "measurement.json"
@@ -47,25 +77,35 @@ def test_a_comparison_is_resumed_and_made_again(tmp_path):
   record.write_text(json.dumps({"configuration": known["configuration"]}))
   record = tmp_path / RUNS / "logistic_regression" / "measurement.json"
   record.write_text(record.read_text().replace('"seed": 0', '"seed": 1'))
-  mended = run(COMMAND, *flags, "--num_train_steps=3", cwd=tmp_path)
-  assert mended.returncode == 0, mended.stdout + mended.stderr
-  assert "nothing left to train: 3 of 3" in mended.stdout
-  assert f"the earlier run now lies in {tmp_path}/{RUNS}/logistic_regression.1" in mended.stdout
-  assert mended.stdout.count("step 3: loss") == 1
+  with monkeypatch.context() as context:
+    leave_report_out(context)
+    context.setattr(comparison, "subprocess", types.SimpleNamespace(run=_in_this_process))
+    compare(candidates)
+  mended = capfd.readouterr().out
+  assert "nothing left to train: 3 of 3" in mended
+  assert f"the earlier run now lies in {tmp_path}/{RUNS}/logistic_regression.1" in mended
+  assert mended.count("step 3: loss") == 1
 
-  one = _flags(overrides, "logistic_regression")
-  fresh = run(COMMAND, *one, "--num_train_steps=3", "--fresh", cwd=tmp_path)
-  assert "logistic_regression.2;" in fresh.stdout
-  assert fresh.stdout.count("step 3: loss") == 1
+  (linear,) = find(_globs("logistic_regression"), [*SHORT, *overrides], 3)
+  compare([linear], fresh=True)
+  fresh = capfd.readouterr().out
+  assert "logistic_regression.2;" in fresh
+  assert fresh.count("step 3: loss") == 1
 
 
-def test_without_the_teachers_probabilities_there_is_no_row_for_it(tmp_path):
+def test_without_the_teachers_probabilities_there_is_no_row_for_it(
+  tmp_path, at_home, monkeypatch, capfd
+):
   overrides = write_tiny_data(tmp_path / "data", write_probabilities=False)
-  flags = _flags(overrides, "logistic_regression")
-  done = run(COMMAND, *flags, "--num_train_steps=1", cwd=tmp_path)
-  assert done.returncode == 0, done.stdout + done.stderr
-  assert "no row for the teacher" in done.stdout
-  assert TEACHER not in done.stdout
+  candidates = find(_globs("logistic_regression"), overrides)
+  metrics = {task: {"auroc": 0.5} for task in candidates[0].config.model.tasks}
+  row = {"parameters": 1, "steps": 1, "examples_per_second": None, "metrics": metrics}
+  monkeypatch.setattr(comparison, "measured", lambda candidate, fresh: row)
+  rows = compare(candidates)
+  assert list(rows) == ["logistic_regression"]
+  told = capfd.readouterr().out
+  assert "no row for the teacher" in told
+  assert TEACHER not in told
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from benchmarks import fuzz, fuzz_targets
 from tfrecords.errors import DataError
 
-BAZEL_SIZE = "large"
 # The command runs more of them: see docs/resilience.md.
 _CASES = {"config": 60, "schema": 150, "record": 100, "file": 150, "pipeline": 4}
 

@@ -8,7 +8,6 @@ import pytest
 from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.small_run import write_config
 
-BAZEL_SIZE = "large"
 PEER = "--peer_command=" + " ".join([sys.executable, "-m", "tests.benchmarks.fake_peer"])
 
 

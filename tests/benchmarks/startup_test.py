@@ -5,8 +5,6 @@ import json
 from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.small_run import write_config
 
-BAZEL_SIZE = "large"
-
 
 def test_all_parts_are_timed(tmp_path):
   flags = [f"--config_path={write_config(tmp_path)}", "--rounds=1", "--records=40"]

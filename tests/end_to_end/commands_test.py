@@ -2,8 +2,11 @@
 
 import pytest
 
+from heavy_ranker import load_config
+from heavy_ranker.full_run import train_evaluate_export
 from tests.end_to_end.command_runner import run
 from tests.heavy_ranker.small_run import write_config
+from tfrecords.errors import DataError
 
 BAZEL_SIZE = "large"
 
@@ -54,14 +57,8 @@ def test_train_resume_evaluate_export(folder):
     ("train_data.global_batch_size=many", 2, "train_data.global_batch_size: found 'many' (str)"),
     ("which_metrics=[rce]", 2, "which_metrics: found 'rce', an unknown metric"),
     ("train_data.inputs=nowhere/*.gz", 3, "no file matches"),
-    ("train_data.global_batch_size=5000", 3, "allowed: at most 120"),
     ("training.save_dir=small.yaml/run", 4, "training.save_dir"),
     ("train_data.inputs=${NOT_SET_HERE}/x", 2, "NOT_SET_HERE, which is not set"),
-    (
-      "validation_data.validation.inputs=none/*.gz",
-      3,
-      "validation_data.validation.inputs: no file",
-    ),
     ("no equals sign", 2, "dotted.key=value"),
   ],
 )
@@ -71,6 +68,20 @@ def test_what_cannot_work_is_one_message_and_an_exit_code(folder, override, exit
   assert words in done.stderr
   assert done.stderr.startswith("error: ")
   assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+  ("override", "words"),
+  [
+    ("train_data.global_batch_size=5000", "allowed: at most 120"),
+    ("validation_data.validation.inputs=none/*.gz", "validation_data.validation.inputs: no file"),
+  ],
+)
+def test_what_is_wrong_with_data_is_said_before_training(folder, override, words, capsys):
+  config = load_config(folder / "small.yaml", [override, f"training.save_dir={folder / 'no_run'}"])
+  with pytest.raises(DataError, match=words):
+    train_evaluate_export(config)
+  assert "step" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flags", [["--follow", "--checkpoint=x"], ["--again"]])

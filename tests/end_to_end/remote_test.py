@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from benchmarks.server_process import ServerProcess
+from heavy_ranker import load_config, train
 from tests.end_to_end.command_runner import run
 from tests.heavy_ranker import small_run
 from tests.tfrecords.s3_server import BUCKET, S3Server
@@ -32,20 +33,24 @@ def folder(server, tmp_path_factory):
   return path
 
 
-def _losses(done):
-  assert done.returncode == 0, done.stderr
-  words = (line.split() for line in done.stdout.splitlines() if line.startswith("step "))
+def _losses(output):
+  words = (line.split() for line in output.splitlines() if line.startswith("step "))
   return [(found[1], found[3]) for found in words]
 
 
-def test_train_resume_score_serve(server, folder, monkeypatch):
+def _losses_of(done):
+  assert done.returncode == 0, done.stderr
+  return _losses(done.stdout)
+
+
+def test_train_resume_score_serve(server, folder, monkeypatch, capsys):
   flags = ["--config_path=remote.yaml", f"--export_dir=s3://{BUCKET}/exports"]
   environment = server.environment()
-  local = _losses(
-    run("heavy_ranker.train", "--config_path=local.yaml", "--export_dir=x", cwd=folder)
-  )
+  train(load_config(folder / "local.yaml"))
+  local = _losses(capsys.readouterr().out)
+  assert len(local) == 6
   first = run("heavy_ranker.train", *flags, cwd=folder, **environment)
-  assert _losses(first) == local
+  assert _losses_of(first) == local
   assert f"export       s3://{BUCKET}/exports/1" in first.stdout
   assert first.stderr == "", "the logs are quiet"
   names = server.names()
@@ -56,12 +61,12 @@ def test_train_resume_score_serve(server, folder, monkeypatch):
     "run/evaluation/step-6.json",
     "run/train.log",
   } <= set(names)
-  assert not [name for name in names if "unfinished" in name or ".tmp" in name]
+  assert not [name for name in names if "unfinished" in name or ".partial" in name]
 
   more = "training.num_train_steps=8"
   again = run("heavy_ranker.train", *flags, "--set", more, cwd=folder, **environment)
   assert f"resuming from s3://{BUCKET}/run/checkpoints/step-6" in again.stdout
-  assert [step for step, _ in _losses(again)] == ["7:", "8:"]
+  assert [step for step, _ in _losses_of(again)] == ["7:", "8:"]
   assert "exports/2/saved_model.pb" in server.names()
 
   scored = run(

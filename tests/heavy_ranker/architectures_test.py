@@ -9,6 +9,7 @@ import tensorflow as tf
 from heavy_ranker import build_model, evaluate, export, load_config, make_dataset, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights_by_name
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config, write_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.analysis import analyze
 from tfrecords.errors import ConfigError
 
@@ -55,14 +56,26 @@ _TOWERS = {
     "dlrm_config": {"bottom_mlp": {"layer_sizes": [4]}, "top_mlp": {"layer_sizes": [3, 1]}}
   },
 }
+# Around what is tested, the least there can be: each operation takes its time to trace.
+_PLAIN_BACKBONE = f"model.backbone={json.dumps(_BACKBONES['mlp'])}"
+_PLAIN_FEATURES = "model.featurization_config={log1p_abs_config: {}}"
+_PLAIN_TOWERS = [f"model.tasks.{task}={{mlp_config: {{layer_sizes: [1]}}}}" for task in TASKS]
 
 
-def _check_trained_equals_served(folder, *overrides):
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+  leave_report_out(monkeypatch)
+
+
+def _check_trained_equals_served(folder, *overrides, resumes_for=0):
+  """Also resumes for some more steps; for none, everything is restored and left at that."""
+  overrides = (*overrides, "evaluation.baselines=null", "evaluation.bootstrap_samples=0")
   config = small_config(folder, *overrides)
   history = train(config)
   assert np.isfinite([entry["loss"] for entry in history]).all()
-  resumed = small_config(folder, *overrides, "training.num_train_steps=7")
-  assert [entry["step"] for entry in train(resumed)] == [7]
+  last = 6 + resumes_for
+  resumed = small_config(folder, *overrides, f"training.num_train_steps={last}")
+  assert [entry["step"] for entry in train(resumed)] == list(range(7, last + 1))
   assert set(evaluate(resumed)["validation"]) == set(TASKS)
   ranker = build_model(resumed)
   restore_weights(ranker, latest_checkpoint(str(folder / "run")))
@@ -75,20 +88,25 @@ def _check_trained_equals_served(folder, *overrides):
 
 @pytest.mark.parametrize("name", _BACKBONES)
 def test_as_a_backbone(name, tmp_path):
-  _check_trained_equals_served(tmp_path, f"model.backbone={json.dumps(_BACKBONES[name])}")
+  backbone = f"model.backbone={json.dumps(_BACKBONES[name])}"
+  _check_trained_equals_served(tmp_path, backbone, _PLAIN_FEATURES, *_PLAIN_TOWERS)
 
 
-@pytest.mark.parametrize("name", _TOWERS)
-def test_as_a_tower_on_the_features(name, tmp_path):
-  overrides = [f"model.tasks.{task}={json.dumps(_TOWERS[name])}" for task in TASKS]
-  overrides += ["model.multi_task_type=share_none", "model.backbone=null"]
+def test_as_towers_on_the_features(tmp_path):
+  overrides = _towers("cross_net_tower", "mask_net_tower", "dlrm_tower")
+  overrides += ["model.multi_task_type=share_none", "model.backbone=null", _PLAIN_FEATURES]
+  _check_trained_equals_served(tmp_path, *overrides, resumes_for=1)
+
+
+def test_as_towers_on_features_and_backbone(tmp_path):
+  overrides = _towers("cross_net_tower", "mask_net_tower")
+  overrides += ["model.multi_task_type=share_partial", _PLAIN_BACKBONE, _PLAIN_FEATURES]
   _check_trained_equals_served(tmp_path, *overrides)
 
 
-@pytest.mark.parametrize("name", ["cross_net_tower", "mask_net_tower"])
-def test_as_a_tower_on_features_and_backbone(name, tmp_path):
-  override = f"model.tasks.{TASKS[1]}={json.dumps(_TOWERS[name])}"
-  _check_trained_equals_served(tmp_path, override, "model.multi_task_type=share_partial")
+def _towers(*names):
+  """Overrides that make each task another tower."""
+  return [f"model.tasks.{task}={json.dumps(_TOWERS[name])}" for task, name in zip(TASKS, names)]
 
 
 @pytest.mark.parametrize("name", ["mixture_of_mlps", "layered_mask_nets"])
@@ -124,7 +142,8 @@ def test_a_tower_reads_its_own_mixture(name, tmp_path):
   "featurization", ["{log1p_abs_config: {}}", "{clip_log1p_abs_config: {clip_magnitude: 2.0}}"]
 )
 def test_featurization(featurization, tmp_path):
-  _check_trained_equals_served(tmp_path, f"model.featurization_config={featurization}")
+  override = f"model.featurization_config={featurization}"
+  _check_trained_equals_served(tmp_path, override, _PLAIN_BACKBONE, *_PLAIN_TOWERS)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +159,8 @@ def test_z_score_with_the_commands_statistics(options, file_format, tmp_path):
     options = {**options, "schema_path": str(tmp_path / "schema.json")}
   section = {"z_score_log_config": {"analysis_path": analysis.path, **options}}
   override = f"model.featurization_config={json.dumps(section)}"
-  ranker = _check_trained_equals_served(tmp_path, override)
+  plain = [_PLAIN_BACKBONE, *_PLAIN_TOWERS]
+  ranker = _check_trained_equals_served(tmp_path, override, *plain, resumes_for=1)
   layer = ranker.get_layer("featurization")
   assert layer.batch_norm is None or layer.batch_norm.num_updates.numpy() == 7
   np.testing.assert_allclose(

@@ -13,7 +13,6 @@ from tests.heavy_ranker.small_run import TASKS, small_config, write_config
 from tfrecords import shards
 from tfrecords.errors import CheckpointError, ConfigError, DataError
 
-BAZEL_SIZE = "large"
 MLP = {"layer_sizes": [6, 1]}
 BLOCK = {"output_size": 1, "aggregation_size": 3}
 TOWER = f"model.tasks.{TASKS[0]}"

@@ -12,8 +12,6 @@ from tests.heavy_ranker.serving.server.running_server import Client, tiny_inputs
 from tests.heavy_ranker.serving.server.tiny_model import write_version
 from tfrecords import paths
 
-BAZEL_SIZE = "large"
-
 
 def _start(folder, *flags):
   environment = {**os.environ, "PYTHONPATH": paths.package_root(), "HOME": str(folder)}

@@ -1,6 +1,7 @@
 """Statistics of `z_score_log_config`: which columns, which errors, and who keeps them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ from heavy_ranker import build_model, evaluate, export, train
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
 from heavy_ranker.z_score_statistics import load_z_score_statistics
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import ConfigError, DataError
-
-BAZEL_SIZE = "large"
 
 MEAN = [0.1 * column for column in range(WIDTHS["continuous"])]
 STD = [1.0 + column for column in range(WIDTHS["continuous"])]
@@ -98,9 +98,18 @@ def test_renormalization_without_normalization_is_an_error(tmp_path):
     config_of(tmp_path, use_renorm=True)
 
 
+@pytest.fixture(name="run", scope="module")
+def run_fixture(tmp_path_factory):
+  path = tmp_path_factory.mktemp("z_score")
+  train(config_of(path))
+  return path / "run"
+
+
 @pytest.fixture(name="trained")
-def trained_fixture(tmp_path):
-  train(config_of(tmp_path))
+def trained_fixture(run, tmp_path):
+  """A folder with a copy of that run."""
+  shutil.copytree(run, tmp_path / "run")
+  config_of(tmp_path)
   return tmp_path
 
 
@@ -111,7 +120,8 @@ def statistics_of(config):
   return layer.mean.numpy().tolist(), layer.std.numpy().tolist()
 
 
-def test_checkpoints_bring_their_statistics_along(trained, capsys):
+def test_checkpoints_bring_their_statistics_along(trained, capsys, monkeypatch):
+  leave_report_out(monkeypatch)
   config = config_of(trained)
   resumed = config_of(trained, "training.num_train_steps=7")
   before, measured = statistics_of(config), evaluate(config)

@@ -21,17 +21,21 @@ _FILES = 12
 _READER = """
 import sys
 import tfrecords
-from tfrecords import dispatcher_watch
-dispatcher_watch.SECONDS_AWAY = 4.0
+from tfrecords import service_watch
+service_watch.SECONDS_AWAY = service_watch.SECONDS_WITHOUT_BATCH = 4.0
+import time
 from pathlib import Path
 from tests.tfrecords import record_files
 from tfrecords.input_pipeline import InputPipeline
-config = record_files.data_config(Path(sys.argv[1]), data_service_dispatcher=sys.argv[2])
-pipeline = InputPipeline(config, "train")
-print("reads", flush=True)
+folder, service, mode = Path(sys.argv[1]), *sys.argv[2:]
+config = record_files.data_config(folder, data_service_dispatcher=service)
+pipeline = InputPipeline(config, mode)
 with pipeline.explained():
-  for batch in pipeline.dataset:
-    pass
+  for number, batch in enumerate(pipeline.dataset):
+    if number == 9:
+      print("reads", flush=True)
+      while mode == "evaluate" and not (folder / "go_on").exists():
+        time.sleep(0.1)
 """
 
 
@@ -65,12 +69,14 @@ class Service:
       time.sleep(0.2)
     return process
 
-  def dispatcher(self):
-    journal = f"--work_dir={self._folder / 'journal'}"
-    return self.start("--role=dispatcher", f"--port={self.port}", journal)
+  def dispatcher(self, journal="journal"):
+    work_dir = f"--work_dir={self._folder / journal}"
+    return self.start("--role=dispatcher", f"--port={self.port}", work_dir)
 
-  def worker(self):
-    return self.start("--role=worker", f"--dispatcher=localhost:{self.port}")
+  def worker(self, port=0):
+    address = f"--worker_address=localhost:{port or '%port%'}"
+    dispatcher = f"--dispatcher=localhost:{self.port}"
+    return self.start("--role=worker", dispatcher, f"--port={port}", address)
 
 
 @pytest.fixture(name="service")
@@ -109,13 +115,47 @@ def test_reading_survives_a_restart_of_the_dispatcher_and_the_loss_of_a_worker(s
 def test_a_dispatcher_that_does_not_come_back_ends_the_run(service, tmp_path):
   record_files.write_shards(tmp_path, [8] * 2)
   dispatcher, _ = service.dispatcher(), service.worker()
-  flags = [str(tmp_path), service.address]
+  flags = [str(tmp_path), service.address, "train"]
   reader = service.start(*flags, program=("-c", _READER), ready="reads")
   dispatcher.kill()
   assert reader.wait(_SECONDS) == NothingNewError.exit_code
   said = reader.log.read_text()
   assert f"error: train_data.data_service_dispatcher: nothing answers at {service.address}" in said
   assert "a dispatcher that is back within 4 s" in said
+
+
+def test_evaluation_survives_a_worker_that_comes_back_and_ends_without_one(service, tmp_path):
+  # More than a worker sends ahead of what is read.
+  files, records = 4, 1500
+  record_files.write_shards(tmp_path, [records] * files)
+  config = record_files.data_config(tmp_path, data_service_dispatcher=service.address)
+  dispatcher, port = service.dispatcher(), _free_port()
+  lost, _ = service.worker(port), service.worker()
+
+  batches = iter(InputPipeline(config, "evaluate").dataset)
+  found = sum((_ids(next(batches)) for _ in range(9)), [])
+  lost.kill()
+  lost.wait()
+  lost = service.worker(port)
+  found += sum(map(_ids, batches), [])
+  assert sorted(found) == list(range(records * files))
+
+  flags = [str(tmp_path), service.address, "evaluate"]
+  reader = service.start(*flags, program=("-c", _READER), ready="reads")
+  lost.kill()
+  (tmp_path / "go_on").touch()
+  assert reader.wait(_SECONDS) == NothingNewError.exit_code
+  said = reader.log.read_text()
+  where = "error: train_data.data_service_dispatcher"
+  assert f"{where}: the service at {service.address} has sent no batch for " in said
+  assert "a worker is lost, or too slow" in said and "a batch within 4 s" in said
+
+  # The other way out that the message names.
+  dispatcher.kill()
+  dispatcher.wait()
+  service.dispatcher("another journal")
+  evaluated = InputPipeline(config, "evaluate").dataset
+  assert sorted(sum(map(_ids, evaluated), [])) == list(range(records * files))
 
 
 def test_sigterm_ends_a_process_in_peace(service):

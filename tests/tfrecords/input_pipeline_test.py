@@ -154,6 +154,16 @@ def test_evaluation_reads_everything_once_in_order(tmp_path, make):
   assert author_ids(pipeline.dataset) == expected
 
 
+@pytest.mark.parametrize("batch_size", [3, 128, 200, 1000])
+def test_evaluation_keeps_the_order_where_files_and_blocks_and_batches_end(
+  tmp_path, make, batch_size
+):
+  record_files.write_shards(tmp_path, [300, 1, 128, 2, 40], "GZIP")
+  found = author_ids(make("evaluate", ["meta__author_id"], global_batch_size=batch_size).dataset)
+  assert list(itertools.chain(*found)) == list(range(471))
+  assert {len(ids) for ids in found[:-1]} <= {batch_size}
+
+
 def test_evaluation_of_less_than_a_batch(tmp_path, make):
   record_files.write_shards(tmp_path, [3])
   assert author_ids(make("evaluate", global_batch_size=100).dataset) == [[0, 1, 2]]
@@ -203,6 +213,28 @@ def test_every_run_has_the_same_order(tmp_path, make):
   assert take_ids(make("train", map_num_parallel_calls=1, **options), 9) == first
 
 
+def test_records_taken_some_at_a_time_can_be_continued_and_are_all_there(tmp_path, make):
+  (tmp_path / "data").mkdir()
+  record_files.write_shards(tmp_path / "data", [90, 33, 47, 10])
+  options = {
+    "inputs": str(tmp_path / "data" / "*"),
+    "examples_shuffle_buffer_size": 50,
+    "global_batch_size": 60,
+    "interleave_num_parallel_calls": 2,
+  }
+  features = ["meta__author_id"]
+  expected = take_ids(make("train", features, **options), 9)
+  for epoch in range(3):
+    assert sorted(itertools.chain(*expected[3 * epoch : 3 * epoch + 3])) == list(range(180))
+  for taken in (1, 2, 3):
+    iterator = iter(make("train", features, **options).dataset)
+    author_ids(itertools.islice(iterator, taken))
+    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "position"))
+    resumed = iter(make("train", features, **options).dataset)
+    tf.train.Checkpoint(iterator=resumed).read(path)
+    assert author_ids(itertools.islice(resumed, 9 - taken)) == expected[taken:]
+
+
 def test_another_seed_has_another_order(tmp_path, make):
   record_files.write_shards(tmp_path, [6, 6])
   orders = {
@@ -230,6 +262,14 @@ def test_files_are_read_side_by_side(tmp_path, make):
   assert sorted(ids) == [0, 1, 4, 5]
   (ids,) = take_ids(make("train", interleave_num_parallel_calls=1), 1)
   assert sorted(ids) in ([0, 1, 2, 3], [4, 5, 6, 7])
+
+
+@pytest.mark.parametrize("batch_size", [16, 64])
+def test_a_batch_holds_as_many_records_of_every_file_read_side_by_side(tmp_path, make, batch_size):
+  record_files.write_shards(tmp_path, [64] * 4)
+  options = {"global_batch_size": batch_size, "interleave_num_parallel_calls": 4}
+  for ids in take_ids(make("train", ["meta__author_id"], **options), 256 // batch_size):
+    assert np.bincount(np.array(ids) // 64, minlength=4).tolist() == [batch_size // 4] * 4
 
 
 def test_the_number_of_files_can_be_limited(tmp_path, make):

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 _FIRST, _SECOND = b"\x0a", b"\x12"
 _FLOATS, _INTEGERS = b"\x12", b"\x1a"
-_LARGEST_LENGTH = 2**21
 _VARINT_BYTES = 10
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecords import random_streams
+from tfrecords.files import open_file
 from tfrecords.ingestion import batch_serialization, storage, table_reader
 from tfrecords.ingestion.block import Block
 from tfrecords.ingestion.feature_statistics import FeatureStatistics
@@ -147,8 +148,8 @@ class _PartOfChunk(contextlib.ExitStack):
       job.chunk_path(STAGE, number, f"{self._name}.{ending}") for ending in ("bytes", "offsets")
     ]
     self._path = paths[0]
-    self._bytes = self.enter_context(storage.open_file(paths[0], "wb"))
-    self._offsets = self.enter_context(storage.open_file(paths[1], "wb"))
+    self._bytes = self.enter_context(open_file(paths[0], "wb"))
+    self._offsets = self.enter_context(open_file(paths[1], "wb"))
 
   def count(self, n_rows: int, labels: dict[str, np.ndarray], rows: np.ndarray) -> None:
     """Counts [negatives, positives, negatives kept, positives kept] of each task."""

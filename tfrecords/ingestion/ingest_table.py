@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from tfrecords import paths
 from tfrecords.errors import ConfigError, StorageError
+from tfrecords.files import errors_at, names_in, rename
 from tfrecords.folders import alone_in, make_writable
 from tfrecords.ingestion import counts, storage, table_files, table_reader, vocabularies
 from tfrecords.ingestion.conversion import ChunkConverter
@@ -114,7 +115,7 @@ def _finished(job: Job, overwrite: bool) -> Optional[Ingested]:
       "or write elsewhere with --output=FOLDER"
     )
   is_file = storage.exists(job.output) and not storage.is_folder(job.output)
-  if is_file or storage.names_in(job.output):
+  if is_file or names_in(job.output):
     raise StorageError(
       f"{job.output}: is there and holds something else, allowed: a new or empty folder. Write "
       "elsewhere with --output=FOLDER"
@@ -130,7 +131,7 @@ def _prepare(job: Job) -> None:
       print(f"going on with the work in {job.work_folder}", flush=True)
       return
     storage.remove(job.work_folder)
-  elif storage.names_in(job.work_folder):
+  elif names_in(job.work_folder):
     raise StorageError(f"{job.work_folder}: is needed for the work and holds something else")
   storage.make_folder(job.work_folder)
   storage.write_json(path, {"digest": job.digest})
@@ -183,25 +184,25 @@ def _describe(job: Job, found: Counts) -> dict[str, Any]:
 def _publish(job: Job) -> None:
   """Gives the finished folder its name; on this machine that is one step."""
   try:
-    if storage.is_remote(job.output):
+    if paths.is_remote(job.output):
       storage.remove(job.output)
       _move_files(job.staging_folder, job.output)
     else:
       old = os.path.join(job.work_folder, "replaced")
       if os.path.exists(job.output):
-        storage.rename(job.output, old)
-      storage.rename(job.staging_folder, job.output)
-  except storage.errors_at(job.output) as error:
+        rename(job.output, old)
+      rename(job.staging_folder, job.output)
+  except errors_at(job.output) as error:
     raise storage.cannot_be("written", job.output, error) from None
   storage.remove(job.work_folder)
 
 
 def _move_files(source: str, target: str) -> None:
-  names = storage.names_in(source)
+  names = names_in(source)
   for name in sorted(names, key=lambda name: name == SUMMARY):
     origin = os.path.join(source, name)
     if storage.is_folder(origin):
       _move_files(origin, os.path.join(target, name))
     else:
       storage.make_folder(target)
-      storage.rename(origin, os.path.join(target, name))
+      rename(origin, os.path.join(target, name))

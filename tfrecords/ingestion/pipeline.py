@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tfrecords import errors, paths
 from tfrecords.config.strict_model import did_you_mean
 from tfrecords.errors import ConfigError, UserError
+from tfrecords.files import errors_at, names_in
 from tfrecords.ingestion import storage
 from tfrecords.ingestion.job import Job
 from tfrecords.progress import progress_bar
@@ -157,12 +158,12 @@ class _Run(beam.DoFn):
   def _run(self, number: int) -> None:
     if storage.exists(self._task.output(number)):
       return
-    if storage.names_in(os.path.dirname(self._job.error_path(0))):
+    if names_in(os.path.dirname(self._job.error_path(0))):
       return
     try:
       try:
         self._task(number)
-      except storage.errors_at(self._job.work_folder) as error:
+      except errors_at(self._job.work_folder) as error:
         # What goes wrong with inputs is a DataError by then: this is about the work folder.
         raise storage.cannot_be("written", self._job.work_folder, error) from None
     except UserError as error:
@@ -176,7 +177,7 @@ def _size(job: Job) -> int:
 
 def _raise_first_error(job: Job) -> None:
   folder = os.path.dirname(job.error_path(0))
-  for name in storage.names_in(folder):
+  for name in names_in(folder):
     if name.startswith("."):
       continue
     content = storage.read_json(os.path.join(folder, name))

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfrecords import random_streams
 from tfrecords.errors import DataError
+from tfrecords.files import open_file
 from tfrecords.ingestion import storage
 from tfrecords.ingestion.conversion import STAGE
 from tfrecords.ingestion.job import Job
@@ -89,8 +90,8 @@ class ShardAssembler:
     records = []
     try:
       with (
-        storage.open_file(path) as data,
-        storage.open_file(self._job.chunk_path(STAGE, chunk, f"{name}.offsets")) as offsets,
+        open_file(path) as data,
+        open_file(self._job.chunk_path(STAGE, chunk, f"{name}.offsets")) as offsets,
       ):
         for start, end in spans:
           offsets.seek(8 * start)

@@ -1,17 +1,18 @@
-"""Files and folders on this machine or, with `://` in the path, wherever TensorFlow reaches.
+"""What ingestion keeps in files and folders, and the errors where it cannot.
 
-Files appear whole or not at all. TensorFlow is only loaded for remote paths: workers on one machine
-do without it.
+TensorFlow is only loaded for remote paths, see `tfrecords.files`.
 """
 
 import json
 import os
 import shutil
-import uuid
 from typing import Any
 
+from tfrecords import files
 from tfrecords.errors import StorageError, reason
 from tfrecords.paths import is_remote
+
+_WAY_OUT = "Make room or choose another place with --output=FOLDER"
 
 
 def exists(path: str) -> bool:
@@ -31,25 +32,9 @@ def make_folder(path: str) -> None:
     StorageError: it cannot be made.
   """
   try:
-    if is_remote(path):
-      _gfile().makedirs(path)
-    else:
-      os.makedirs(path, exist_ok=True)
-  except errors_at(path) as error:
+    files.make_folder(path)
+  except files.errors_at(path) as error:
     raise cannot_be("written", path, error) from None
-
-
-def names_in(path: str) -> list[str]:
-  """Returns what is in a folder, sorted; nothing if there is no such folder."""
-  if not exists(path):
-    return []
-  names = _gfile().listdir(path) if is_remote(path) else os.listdir(path)
-  return sorted(name.rstrip("/") for name in names)
-
-
-def open_file(path: str, mode: str = "rb") -> Any:
-  """Opens a file as bytes."""
-  return _gfile().GFile(path, mode) if is_remote(path) else open(path, mode)  # noqa: SIM115
 
 
 def write(path: str, data: bytes) -> None:
@@ -58,14 +43,7 @@ def write(path: str, data: bytes) -> None:
   Raises:
     StorageError: it cannot be written.
   """
-  temporary = temporary_name(path)
-  try:
-    with open_file(temporary, "wb") as file:
-      file.write(data)
-    rename(temporary, path)
-  except errors_at(path) as error:
-    remove(temporary)
-    raise cannot_be("written", path, error) from None
+  files.write(path, data, _WAY_OUT)
 
 
 def write_json(path: str, content: Any) -> None:
@@ -80,27 +58,13 @@ def read_json(path: str) -> Any:
     StorageError: it is none any more.
   """
   try:
-    with open_file(path) as file:
+    with files.open_file(path) as file:
       return json.loads(file.read())
-  except (ValueError, *errors_at(path)) as error:
+  except (ValueError, *files.errors_at(path)) as error:
     raise StorageError(
       f"{path}: is not what was written there ({reason(error)}). Remove its folder and run the "
       "command again"
     ) from None
-
-
-def temporary_name(path: str) -> str:
-  """Returns a hidden name beside a path, never the same twice."""
-  folder, name = os.path.split(path)
-  return os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def rename(source: str, target: str) -> None:
-  """Gives a file, or a local folder, another name; replaces a file that is there."""
-  if is_remote(source):
-    _gfile().rename(source, target, overwrite=True)
-  else:
-    os.replace(source, target)
 
 
 def remove(path: str) -> None:
@@ -116,19 +80,7 @@ def remove(path: str) -> None:
 
 def cannot_be(what: str, path: str, error: BaseException) -> StorageError:
   """Returns the error that a path cannot be read or written, with what the system said."""
-  said = getattr(error, "strerror", None) or reason(error)
-  return StorageError(
-    f"{path}: cannot be {what}: {said}. Make room or choose another place with --output=FOLDER"
-  )
-
-
-def errors_at(path: str) -> tuple:
-  """Returns the kinds of errors that reading and writing there can raise."""
-  if not is_remote(path):
-    return (OSError,)
-  import tensorflow as tf
-
-  return (OSError, tf.errors.OpError)
+  return StorageError(f"{path}: cannot be {what}: {files.said(error)}. {_WAY_OUT}")
 
 
 def _gfile() -> Any:

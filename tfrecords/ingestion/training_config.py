@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from tfrecords.config import yaml_text
 from tfrecords.ingestion.counts import Counts, PartCounts, TaskCounts
 from tfrecords.ingestion.feature_list import feature_list
 from tfrecords.ingestion.job import Job
@@ -41,14 +40,7 @@ def training_config(job: Job, counts: Counts) -> str:
   if measured:
     content["validation_data"] = measured
   content["optimizer"] = _optimizer(_n_steps(job, counts))
-  return _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=100)
-
-
-class _Dumper(yaml.SafeDumper):
-  """Writes everything out instead of anchors."""
-
-  def ignore_aliases(self, data: Any) -> bool:
-    return True
+  return _HEADER + yaml_text.text_of(content)
 
 
 def _n_steps(job: Job, counts: Counts) -> int:

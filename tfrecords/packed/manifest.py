@@ -7,14 +7,21 @@ from typing import Any, Literal, Optional, Union
 import pydantic
 import tensorflow as tf
 
+from tfrecords import files
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
-from tfrecords.errors import ConfigError, DataError, StorageError, reason
+from tfrecords.errors import ConfigError, DataError, reason
 from tfrecords.packed.layout import Array
 from tfrecords.shards import PACKED_MANIFEST
 
 FILE_NAME = PACKED_MANIFEST
 FORMAT = "packed records"
 VERSION = 2
+
+# Where a file of the folder cannot be written.
+WAY_OUT = (
+  "Choose a folder you may write to, on a disk with room left; the same command then goes on where "
+  "it stopped"
+)
 
 # The arrays of a block; those of features and probabilities have the feature's name behind it.
 FEATURE, PROBABILITY = "feature/", "probability/"
@@ -119,13 +126,7 @@ def write(folder: str, manifest: Manifest) -> None:
   Raises:
     StorageError: it cannot be written.
   """
-  path = path_in(folder)
-  try:
-    with tf.io.gfile.GFile(f"{path}.partial", "w") as file:
-      file.write(json.dumps(manifest.model_dump(), indent=1) + "\n")
-    tf.io.gfile.rename(f"{path}.partial", path, overwrite=True)
-  except tf.errors.OpError as error:
-    raise StorageError(f"{path}: cannot be written: {reason(error)}") from None
+  files.write(path_in(folder), json.dumps(manifest.model_dump(), indent=1) + "\n", WAY_OUT)
 
 
 def read(folder: str, key: str) -> Manifest:

@@ -9,10 +9,11 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrecords.errors import StorageError, reason
+from tfrecords import files
+from tfrecords.errors import StorageError
 from tfrecords.folders import alone_in, make_writable
 from tfrecords.packed import manifest as manifests
-from tfrecords.packed.manifest import Manifest, PackedShard
+from tfrecords.packed.manifest import WAY_OUT, Manifest, PackedShard
 
 # Hidden, so that no glob takes it for records.
 _BEGINNING = ".packing.json"
@@ -124,12 +125,7 @@ class PackedOutput:
   def _save(self) -> None:
     finished = [entry.model_dump() for entry in self.finished.values()]
     content = {"beginning": self._beginning, "finished": finished}
-    try:
-      with tf.io.gfile.GFile(f"{self._path}.partial", "w") as file:
-        file.write(json.dumps(content))
-      tf.io.gfile.rename(f"{self._path}.partial", self._path, overwrite=True)
-    except tf.errors.OpError as error:
-      raise StorageError(f"{self._path}: cannot be written: {reason(error)}") from None
+    files.write(self._path, json.dumps(content), WAY_OUT)
 
 
 class _ShardFile:
@@ -157,9 +153,10 @@ class _ShardFile:
     try:
       writer, self._writer = self._writer, None
       writer.close()
+      files.flush_to_disk(self._temporary)
       size = tf.io.gfile.stat(self._temporary).length
       tf.io.gfile.rename(self._temporary, self._path, overwrite=True)
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, OSError) as error:
       raise self._error(error) from None
     return size
 
@@ -171,8 +168,5 @@ class _ShardFile:
     with contextlib.suppress(tf.errors.OpError):
       tf.io.gfile.remove(self._temporary)
 
-  def _error(self, error: tf.errors.OpError) -> StorageError:
-    return StorageError(
-      f"{self._path}: cannot be written: {reason(error)}. Choose a folder you may write to, on a "
-      "disk with room left; the same command then goes on where it stopped"
-    )
+  def _error(self, error: Exception) -> StorageError:
+    return StorageError(f"{self._path}: cannot be written: {files.said(error)}. {WAY_OUT}")

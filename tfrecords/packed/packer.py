@@ -26,8 +26,9 @@ from tfrecords.packed.manifest import (
   PackedShard,
 )
 from tfrecords.packed.output import PackedOutput
-from tfrecords.packed.progress import PackingProgress
+from tfrecords.reading_progress import ReadingProgress
 from tfrecords.record_check import RecordCheck
+from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
 from tfrecords.recorded_probabilities import probability_features
 from tfrecords.schema import VARIABLE_LENGTH
@@ -139,7 +140,10 @@ def pack(
   }
   resolved = paths.resolve(output_dir, "--output_dir")
   names = [f"part-{number:05d}-of-{len(groups):05d}.tfrecord" for number in range(len(groups))]
-  with PackedOutput(resolved, beginning) as output, PackingProgress(files, sizes) as progress:
+  with (
+    PackedOutput(resolved, beginning) as output,
+    ReadingProgress(files, "packing", sizes) as progress,
+  ):
     packer = _Packer(plan, files, options, skipped, output, progress)
     _side_by_side(packer, names, groups)
     entries = [output.finished[name] for name in names]
@@ -210,7 +214,8 @@ class PackPlan(BatchPlan):
     parse = parsing.make_parser(self._features, self._labels, self._probabilities)
     bfloat16 = {array.name for array in self.arrays if array.dtype == "bfloat16"}
 
-    def make_block(serialized: tf.Tensor, positions: tf.Tensor, numbers: tf.Tensor) -> tuple:
+    def make_block(serialized: tf.Tensor, places: tf.Tensor) -> tuple:
+      numbers, positions = files_and_positions(places)
       batch = parse(serialized, diagnosis.record_names(numbers, positions))
       block = {PROBABILITY + name: batch.pop(name) for name in self._probabilities}
       block[LABELS] = tf.concat([batch[task] for task in self._tasks], axis=1)
@@ -286,7 +291,7 @@ class _Packer:
     options: Options,
     skipped: Optional[SkippedData],
     output: PackedOutput,
-    progress: PackingProgress,
+    progress: ReadingProgress,
   ):
     self._plan, self._files, self._options = plan, files, options
     self._skipped, self._output, self._progress = skipped, output, progress
@@ -303,7 +308,7 @@ class _Packer:
     with self._output.shard(name) as shard, self._plan.explained(files):
       for block, lengths, numbers in blocks.as_numpy_iterator():
         shard.write(layout.encode(block, self._arrays, self._price), len(numbers))
-        self._progress.advance(lengths, numbers + group.start)
+        self._progress.advance(lengths, numbers + group.start, group.start)
     self._progress.finish(group)
 
 

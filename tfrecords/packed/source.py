@@ -1,7 +1,7 @@
 """Packed records as datasets of examples: shuffled, or in order, like those of any other file."""
 
 from collections.abc import Sequence
-from typing import Callable
+from typing import Callable, Optional
 
 import tensorflow as tf
 
@@ -55,6 +55,19 @@ class PackedSource(FileSource):
     """Returns batches of examples in that order; faster than making them of `in_order`."""
     return _in_one_thread(self._blocks_in_order().rebatch(size))
 
+  def batches_of_file(
+    self,
+    number: tf.Tensor,
+    path: tf.Tensor,
+    compression: tf.Tensor,
+    size: int,
+    first: Optional[tf.Tensor] = None,
+  ) -> tf.data.Dataset:
+    """See FileSource; blocks need not be taken apart where nothing is left out."""
+    if first is not None:
+      return super().batches_of_file(number, path, compression, size, first)
+    return self._blocks(numbered_records(number, path, compression)).rebatch(size)
+
   def _blocks_in_order(self) -> tf.data.Dataset:
     return self._blocks(numbered_files(self._files).flat_map(numbered_records))
 
@@ -93,11 +106,16 @@ class PackedSource(FileSource):
     return self._dealt(blocks.unbatch(), number)
 
   def _interleaved(
-    self, files: tf.data.Dataset, read: Callable[..., tf.data.Dataset], side_by_side: int
+    self,
+    files: tf.data.Dataset,
+    read: Callable[..., tf.data.Dataset],
+    side_by_side: int,
+    at_a_time: int,
   ) -> tf.data.Dataset:
     # Blocks are decoded in parallel; to hand each example from thread to thread costs more than to
     # take it out of its block.
-    return _in_one_thread(files.interleave(read, cycle_length=side_by_side))
+    examples = files.interleave(read, cycle_length=side_by_side, block_length=at_a_time)
+    return _in_one_thread(examples)
 
   def _blocks(self, records: tf.data.Dataset) -> tf.data.Dataset:
     return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Optional
 
 import numpy as np
@@ -64,12 +63,7 @@ class DuplicateFinder:
   def __enter__(self) -> "DuplicateFinder":
     return self
 
-  def __exit__(
-    self,
-    kind: Optional[type],
-    error: Optional[BaseException],
-    traceback: Optional[TracebackType],
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     if self._folder is not None:
       self._folder.cleanup()
 

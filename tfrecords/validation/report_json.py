@@ -13,17 +13,11 @@ Features have their names in the record. Offsets are in bytes of a file's conten
 null stands for what is unknown or not finite.
 """
 
-import json
-import math
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import tensorflow as tf
-
-from tfrecords.errors import StorageError, reason
+from tfrecords import files, strict_json
 from tfrecords.validation.file_report import FileReport, LabelCounts, Place
 from tfrecords.validation.validator import Validation
 
@@ -53,18 +47,7 @@ def write_report(
     "same": dict(same),
     "unusable": dict(unusable),
   }
-  folder, name = os.path.split(path)
-  temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.partial")
-  try:
-    with tf.io.gfile.GFile(temporary, "w") as file:
-      file.write(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
-    tf.io.gfile.rename(temporary, path, overwrite=True)
-  except tf.errors.OpError as error:
-    if tf.io.gfile.exists(temporary):
-      tf.io.gfile.remove(temporary)
-    raise StorageError(
-      f"{path}: cannot be written: {reason(error)}. Write elsewhere with --report_file=PATH"
-    ) from None
+  files.write(path, strict_json.text_of(content), "Write elsewhere with --report_file=PATH")
 
 
 def _section(validation: Validation) -> dict[str, Any]:
@@ -140,14 +123,3 @@ def _duplicates(validation: Validation) -> dict[str, Any]:
       for pair in found.pairs
     ],
   }
-
-
-def _plain(value: Any) -> Any:
-  """Returns a value as JSON knows it: no NaN, no infinity."""
-  if isinstance(value, float):
-    return value if math.isfinite(value) else None
-  if isinstance(value, Mapping):
-    return {str(key): _plain(found) for key, found in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_plain(found) for found in value]
-  return value

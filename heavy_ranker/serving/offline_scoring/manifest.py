@@ -10,7 +10,8 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from heavy_ranker.serving.offline_scoring.score_file import ENDINGS
-from tfrecords.errors import DataError, StorageError, reason
+from tfrecords import files
+from tfrecords.errors import DataError, StorageError
 from tfrecords.shards import Shard
 
 # Whoever reads a folder of Parquet files leaves names with _ in front alone.
@@ -152,13 +153,8 @@ class Manifest:
         os.path.relpath(path, self._folder): asdict(source) for path, source in sources.items()
       },
     }
-    unfinished = os.path.join(self._folder, f".{FILE_NAME}.tmp")
-    try:
-      with tf.io.gfile.GFile(unfinished, "w") as file:
-        file.write(json.dumps(content, indent=2) + "\n")
-      tf.io.gfile.rename(unfinished, self._path, overwrite=True)
-    except tf.errors.OpError as error:
-      raise StorageError(f"{self._path}: cannot be written: {reason(error)}") from None
+    way_out = "Free space there, or name another folder with --output_dir=FOLDER"
+    files.write(self._path, json.dumps(content, indent=2) + "\n", way_out)
 
 
 def source_of(shard: Shard) -> Source:

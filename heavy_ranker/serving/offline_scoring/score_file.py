@@ -1,7 +1,6 @@
 """Files of scores, Parquet or TFRecord, that appear whole or not at all."""
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import tensorflow as tf
 
+from tfrecords import files
 from tfrecords.errors import StorageError, reason
 from tfrecords.schema import Feature
 from tfrecords.serialization import serialize
@@ -20,7 +20,6 @@ from tfrecords.serialization import serialize
 ENDINGS = {"parquet": ".parquet", "tfrecord": ".gz"}
 SCORE = "score"
 _ROWS_A_GROUP = 1 << 16
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -59,34 +58,16 @@ def score_file(path: str, ids: Sequence[Feature], tasks: Sequence[str]) -> Itera
   Raises:
     StorageError: the file cannot be written. Nothing is left of it then.
   """
-  folder, name = os.path.split(path)
-  temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
   write_to = _parquet if path.endswith(ENDINGS["parquet"]) else _tf_records
   try:
-    tf.io.gfile.makedirs(folder)
-    with write_to(temporary, ids, tasks) as write:
+    files.make_folder(os.path.dirname(path))
+    with files.writing(path) as unfinished, write_to(unfinished, ids, tasks) as write:
       yield write
-    tf.io.gfile.rename(temporary, path, overwrite=True)
   except (tf.errors.OpError, OSError, pyarrow.ArrowException) as error:
     raise StorageError(
       f"{path}: cannot be written: {reason(error)}. Choose a folder you may write to, on a disk "
       "with room left; what is finished is not scored again"
     ) from None
-  finally:
-    if tf.io.gfile.exists(temporary):
-      tf.io.gfile.remove(temporary)
-
-
-def remove_unfinished(paths: Sequence[str]) -> None:
-  """Removes what a process that was killed has left of these files."""
-  names: dict[str, list[str]] = {}
-  for path in paths:
-    folder, name = os.path.split(path)
-    names.setdefault(folder, []).append(f".{name}.")
-  for folder, beginnings in names.items():
-    for found in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []:
-      if found.endswith(_PARTIAL) and found.startswith(tuple(beginnings)):
-        tf.io.gfile.remove(os.path.join(folder, found))
 
 
 @contextmanager

@@ -21,11 +21,12 @@ from heavy_ranker.serving.offline_scoring.manifest import (
   source_of,
 )
 from heavy_ranker.serving.offline_scoring.record_ids import IdReader, find_ids
-from heavy_ranker.serving.offline_scoring.score_file import SCORE, remove_unfinished, score_file
+from heavy_ranker.serving.offline_scoring.score_file import SCORE, score_file
 from heavy_ranker.serving.offline_scoring.shard_scorer import ShardScorer
 from heavy_ranker.training.earlier_run import set_aside
 from tfrecords import paths, shards
 from tfrecords.errors import ConfigError
+from tfrecords.files import remove_unfinished
 from tfrecords.folders import make_writable
 from tfrecords.reading_progress import ReadingProgress
 from tfrecords.shards import Shard

@@ -1,22 +1,19 @@
 """A version of a model in memory: its signatures, and requests to them."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from heavy_ranker.serving.server.execution import Execution
+from heavy_ranker.serving.server.model_session import ModelSession
 from heavy_ranker.serving.server.request_errors import Code, RequestError, from_tensorflow
 from heavy_ranker.serving.server.score_recipe import read_score_recipe
-from heavy_ranker.serving.server.signature_info import SignatureInfo, TensorInfo
-from heavy_ranker.serving.server.version_folders import SAVED_MODEL_FILE
+from heavy_ranker.serving.server.signature_info import SignatureInfo, TensorInfo, can_be_called
 from tfrecords.folders import on_this_machine
 
 _DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-_TAGS = [tf.saved_model.SERVING]
 
 __all__ = ["LoadedVersion", "SignatureInfo", "TensorInfo", "load_version"]
 
@@ -36,22 +33,20 @@ class LoadedVersion:
     self,
     name: str,
     version: int,
-    model: Any,
-    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef],
+    session: ModelSession,
     execution: Execution,
     score: Optional[Mapping[str, Any]] = None,
   ):
     self.score = score
     self.name = name
     self.version = version
-    self.signature_defs = dict(signature_defs)
+    self.signature_defs = session.signature_defs
     self.signatures = {
       key: SignatureInfo.from_proto(key, proto)
-      for key, proto in signature_defs.items()
-      if key in model.signatures
+      for key, proto in session.signature_defs.items()
+      if can_be_called(proto)
     }
-    # Functions know their variables by weak references: the model has to be kept.
-    self._model = model
+    self._session: Optional[ModelSession] = session
     self._execution = execution
 
   def signature(self, name: str = "") -> SignatureInfo:
@@ -104,32 +99,24 @@ class LoadedVersion:
     Raises:
       RequestError: INVALID_ARGUMENT if the model cannot use the values, or INTERNAL.
     """
-    model = self._model
-    if model is None:
+    session = self._session
+    if session is None:
       raise RequestError(Code.UNAVAILABLE, f"version {self.version} is no longer served")
     names = ", ".join(repr(name) for name in sorted(inputs))
     where = f"signature {info.name!r}: input {names}"
     try:
-      tensors = {
-        # Not tf.constant, which on Python 3.11 never gives 300 bytes a tensor back:
-        # github.com/tensorflow/tensorflow/issues/68196.
-        name: tf.raw_ops.Identity(input=array)
-        for name, array in {**info.defaults, **inputs}.items()
-      }
-    except (TypeError, ValueError, tf.errors.OpError) as error:
-      raise RequestError(Code.INVALID_ARGUMENT, f"{where}: {error}") from None
-    try:
-      outputs = model.signatures[info.name](**tensors)
-      return {name: outputs[name].numpy() for name in info.outputs}
-    except tf.errors.OpError as error:
-      raise from_tensorflow(error.message, where, type(error)) from None
+      return session.run(info.name, {**info.defaults, **inputs})
     except UnicodeDecodeError as error:
       # TensorFlow's message quotes the values it cannot use, and they are no text.
       raise from_tensorflow(error.object.decode(errors="replace"), where) from None
+    except (TypeError, ValueError) as error:
+      raise RequestError(Code.INVALID_ARGUMENT, f"{where}: {error}") from None
+    except tf.errors.OpError as error:
+      raise from_tensorflow(error.message, where, type(error)) from None
 
   def close(self) -> None:
     """Frees the memory, as soon as no run is under way."""
-    self._model = None
+    self._session = None
 
 
 def load_version(name: str, version: int, folder: str, execution: Execution) -> LoadedVersion:
@@ -144,15 +131,7 @@ def load_version(name: str, version: int, folder: str, execution: Execution) -> 
   Raises:
     Exception: of any kind, whatever is wrong with the SavedModel.
   """
-  with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as file:
-    saved_model = saved_model_pb2.SavedModel.FromString(file.read())
-  graphs = [
-    graph for graph in saved_model.meta_graphs if set(_TAGS) <= set(graph.meta_info_def.tags)
-  ]
-  if not graphs:
-    raise ValueError(f"{SAVED_MODEL_FILE} has no graph with the tag {_TAGS[0]!r}")
-  signature_defs = graphs[0].signature_def
   # TensorFlow 2.16 crashes when it reads the fingerprint of a SavedModel in an object store.
   with on_this_machine(folder) as local_folder:
-    model = tf.saved_model.load(local_folder, tags=_TAGS)
-  return LoadedVersion(name, version, model, signature_defs, execution, read_score_recipe(folder))
+    session = ModelSession(local_folder)
+  return LoadedVersion(name, version, session, execution, read_score_recipe(folder))

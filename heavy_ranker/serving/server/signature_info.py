@@ -6,6 +6,7 @@ from typing import Optional
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from heavy_ranker.serving.server.request_errors import Code, RequestError
@@ -155,6 +156,15 @@ def dtype_of(array: np.ndarray) -> tf.DType:
     return tf.as_dtype(array.dtype)
   except TypeError:
     raise _invalid(f"found values of type {array.dtype}, which TensorFlow does not know") from None
+
+
+def can_be_called(proto: meta_graph_pb2.SignatureDef) -> bool:
+  """Tells whether a request can call a signature: whether all it has is plain tensors.
+
+  An initializer has an operation for an output; ragged and sparse tensors are several.
+  """
+  tensors = [*proto.inputs.values(), *proto.outputs.values()]
+  return all(tensor.name and tensor.dtype != types_pb2.DT_INVALID for tensor in tensors)
 
 
 def _infos(protos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorInfo]:

@@ -84,6 +84,10 @@ class Cluster:
     del step
     return not preemption.requested()
 
+  def is_stopping(self) -> bool:
+    """Tells whether SIGTERM has come to any worker, as far as this one knows."""
+    return preemption.requested()
+
 
 ALONE = Cluster()
 
@@ -108,7 +112,7 @@ class Workers(Cluster):
 
   def gather(self, what: str, value: Any = None) -> list[Any]:
     """See Cluster."""
-    return self._member.gather(what, value)
+    return self._member.gather(what, value, self._pass_on_stop)
 
   def require_same(self, what: str, value: Any, way_out: str) -> None:
     """See Cluster."""
@@ -126,9 +130,16 @@ class Workers(Cluster):
 
   def may_begin(self, step: int) -> bool:
     """See Cluster."""
+    self._pass_on_stop()
+    return self._member.may_begin(step)
+
+  def is_stopping(self) -> bool:
+    """See Cluster."""
+    return preemption.requested() or self._member.is_stop_requested
+
+  def _pass_on_stop(self) -> None:
     if preemption.requested():
       self._member.request_stop()
-    return self._member.may_begin(step)
 
 
 @contextlib.contextmanager

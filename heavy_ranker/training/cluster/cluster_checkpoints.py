@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Collection
 from typing import Any, Callable, Optional
 
 import tensorflow as tf
@@ -58,8 +59,11 @@ class ClusterCheckpoints:
       print(f"{checkpoint}: {problem}: reading starts from the data's beginning")
     return problem is None
 
-  def save(self) -> Saved:
+  def save(self, kept_steps: Collection[int] = ()) -> Saved:
     """Writes a checkpoint and all positions; every worker returns the chief's path.
+
+    Args:
+      kept_steps: the steps of checkpoints that stay beside the newest.
 
     Raises:
       StorageError: this worker cannot write.
@@ -69,7 +73,7 @@ class ClusterCheckpoints:
     # Positions first: a checkpoint that is there has all of them.
     if self._positions is not None:
       self._positions.save(step)
-    saved = self._manager.save()
+    saved = self._manager.save(kept_steps)
     self._cluster.gather(f"checkpoint of step {step}")
     if self._scratch is not None:
       tf.io.gfile.rmtree(checkpoint_folder(self._scratch.name))

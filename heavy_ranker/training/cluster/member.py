@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from heavy_ranker.training.cluster.hub import HEARTBEAT_SECONDS, Hub, described
 from heavy_ranker.training.cluster.messages import Connection, MalformedMessageError, Message
@@ -46,23 +46,37 @@ class Member:
     with self._changed:
       return self._failure
 
-  def gather(self, what: str, value: Any = None) -> list[Any]:
+  @property
+  def is_stop_requested(self) -> bool:
+    """Whether any worker has requested a stop."""
+    with self._changed:
+      return self._is_frozen
+
+  def gather(
+    self, what: str, value: Any = None, while_waiting: Callable[[], None] = lambda: None
+  ) -> list[Any]:
     """Waits until all workers have come to the same place; returns what each has brought.
 
     Args:
       what: the place, the same for all.
       value: plain data.
+      while_waiting: called from time to time.
 
     Returns:
       All workers' values, the chief's first.
     """
     name = f"{next(self._meetings)} {what}"
     self._say({"kind": "arrive", "name": name, "value": value})
-    with self._changed:
-      self._changed.wait_for(lambda: self._failure is not None or name in self._proceeds)
-      if name not in self._proceeds:
-        self._check()
-      return self._proceeds.pop(name)
+    while True:
+      with self._changed:
+        if self._changed.wait_for(
+          lambda: self._failure is not None or name in self._proceeds, HEARTBEAT_SECONDS
+        ):
+          if name not in self._proceeds:
+            self._check()
+          return self._proceeds.pop(name)
+      # Without the lock, which those need who tell this worker something meanwhile.
+      while_waiting()
 
   def request_stop(self) -> None:
     """Has all workers stop after a step they agree on; see `may_begin`."""

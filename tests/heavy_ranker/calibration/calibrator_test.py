@@ -10,9 +10,8 @@ from heavy_ranker import build_model, calibrate, evaluate, export, make_dataset,
 from heavy_ranker.calibration.table import format_calibration
 from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError, ConfigError
-
-BAZEL_SIZE = "large"
 
 METHODS = f"calibration.methods={json.dumps(dict(zip(TASKS, ['isotonic', 'platt', 'none'])))}"
 
@@ -31,7 +30,8 @@ def _uncalibrated(folder):
     file.unlink()
 
 
-def test_the_export_serves_what_was_fitted(folder):
+def test_the_export_serves_what_was_fitted(folder, monkeypatch):
+  leave_report_out(monkeypatch)
   config = small_config(folder, METHODS, "train_data.sampling_correction=calibration")
   before = evaluate(config)["validation"]
   result = calibrate(config)

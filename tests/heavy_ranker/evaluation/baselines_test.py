@@ -21,9 +21,10 @@ from heavy_ranker.training.trainer import Trainer
 from tests.heavy_ranker.evaluation.page_parser import Page
 from tests.heavy_ranker.evaluation.user_run import user_config
 from tests.heavy_ranker.small_run import TASKS
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import ConfigError, DataError
 
-BAZEL_SIZE = "large"
+no_report = pytest.mark.usefixtures("without_report")
 LINEAR = "evaluation.baselines.logistic_regression={}"
 TEACHER = "evaluation.baselines.teacher={probability_prefix: teacher., is_upper_bound: true}"
 PRODUCTION = "evaluation.baselines.production={probability_prefix: logged.}"
@@ -64,6 +65,11 @@ def run(trained, tmp_path):
   return lambda *overrides: user_config(
     trained, f"training.save_dir={tmp_path / 'run'}", *overrides
   )
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+  leave_report_out(monkeypatch)
 
 
 def tasks_of(result):
@@ -114,6 +120,7 @@ def test_both_kinds_are_measured_and_shown(run, tmp_path, capsys):
   assert "share of achievable RCE" in table[0]
 
 
+@no_report
 def test_it_is_trained_once_resumed_and_trained_again_when_the_configuration_changes(
   run, tmp_path, capsys, monkeypatch
 ):
@@ -149,6 +156,7 @@ def test_it_is_trained_once_resumed_and_trained_again_when_the_configuration_cha
   assert changed[TASKS[0]]["baselines"] != first[TASKS[0]]["baselines"]
 
 
+@no_report
 def test_it_is_linear_and_all_else_is_the_models(run):
   config = run(LINEAR, RATES, "train_data.sampling_correction=calibration")
   own = logistic_regression_config(config)
@@ -172,6 +180,7 @@ def test_it_is_linear_and_all_else_is_the_models(run):
   np.testing.assert_allclose(odds[0], odds[1] / 4, rtol=1e-4)
 
 
+@no_report
 def test_without_training_data_a_trained_one_still_serves(run, tmp_path):
   first = tasks_of(Evaluator(run(LINEAR)).run())
   assert not (tmp_path / "run" / "baselines" / "logistic_regression.1").exists()
@@ -194,6 +203,7 @@ def test_records_without_the_predictions_are_named_before_anything_is_trained(ru
   assert not (tmp_path / "run" / "baselines").exists()
 
 
+@no_report
 def test_only_the_tasks_that_are_measured_need_predictions(run, trained):
   only = f"validation_data.validation.evaluation_tasks=[{TASKS[2]}]"
   result = Evaluator(run(LINEAR, TEACHER, only, "which_metrics=[auroc]")).run()

@@ -15,15 +15,15 @@ from heavy_ranker.config.evaluation import TASK_METRICS
 from heavy_ranker.evaluation import metrics
 from heavy_ranker.evaluation.baselines import Baseline
 from heavy_ranker.evaluation.evaluator import Evaluator, open_partition
-from heavy_ranker.evaluation.report import report_path
+from heavy_ranker.evaluation.report import report_path, write_report
 from heavy_ranker.evaluation.results_file import read_result, results_path
 from heavy_ranker.evaluation.table import format_result
 from tests.heavy_ranker.evaluation import user_run
 from tests.heavy_ranker.evaluation.user_run import user_config
 from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError, ConfigError, DataError
 
-BAZEL_SIZE = "large"
 _RATES = f"validation_data.validation.tasks.{TASKS[0]}.neg_downsampling_rate=0.25"
 _COUNTRY = (
   "model.stratifiers=[{name: second, index: 1, value: 1}, {name: none, index: 0, value: 1}]"
@@ -35,6 +35,11 @@ def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("evaluation")
   train(user_config(path))
   return path
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+  leave_report_out(monkeypatch)
 
 
 def predictions(config, folder):
@@ -120,6 +125,7 @@ def test_scenarios_take_all_tasks_however_few_are_measured(folder):
   for name in ("kendall_tau", "overlap@10"):
     assert few["metrics"][name] == scenario["metrics"][name]
   assert scenario["weights"] == {TASKS[0]: 0.5, TASKS[1]: 11.0, TASKS[2]: 0.0}
+  write_report(str(folder / "run"))
   shown = Path(report_path(str(folder / "run"))).read_text()
   assert "Other weights of the score" in shown and "what if" in format_result(result)
 

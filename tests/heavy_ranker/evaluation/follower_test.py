@@ -11,9 +11,13 @@ from heavy_ranker.evaluation import follower
 from heavy_ranker.evaluation.evaluator import Evaluator
 from heavy_ranker.evaluation.follower import follow
 from tests.heavy_ranker.small_run import small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import NothingNewError
 
-BAZEL_SIZE = "large"
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+  leave_report_out(monkeypatch)
 
 
 @pytest.fixture(scope="module")

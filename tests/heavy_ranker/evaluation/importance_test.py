@@ -18,9 +18,9 @@ from heavy_ranker.evaluation.importance_table import format_importance
 from heavy_ranker.evaluation.results_file import importance_path
 from tests.heavy_ranker.evaluation.page_parser import Page
 from tests.heavy_ranker.small_run import TASKS, small_content, write_records
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError, ConfigError
 
-BAZEL_SIZE = "large"
 GROUPS = {
   "informative": {"input": "continuous", "columns": "0-2", "names": ["a", "b", "c"]},
   "other": [{"input": "continuous", "columns": "3-8"}, {"input": "binary"}],
@@ -86,7 +86,8 @@ def test_without_a_file_the_inputs_are_the_groups(folder):
   assert drops["continuous"] == max(drops.values()) > 0
 
 
-def test_the_baseline_is_what_the_evaluation_of_the_calibrated_model_finds(folder):
+def test_the_baseline_is_what_the_evaluation_of_the_calibrated_model_finds(folder, monkeypatch):
+  leave_report_out(monkeypatch)
   config = config_of(folder)
   before = measure(folder)["baseline"]
   calibrate(config)

@@ -13,8 +13,6 @@ from heavy_ranker.evaluation.report import write_report
 from tests.heavy_ranker.evaluation.sample_results import write_samples
 from tests.heavy_ranker.serving.server.browser import BROWSER, FLAGS, NAMES
 
-BAZEL_SIZE = "large"
-
 # Chromium's window is at least 500 pixels wide, a frame is not.
 _FRAME = """<!DOCTYPE html><meta name="color-scheme" content="light dark">
 <body style="margin:0"><iframe style="width:{width}px;height:1800px;border:0" srcdoc="{page}">

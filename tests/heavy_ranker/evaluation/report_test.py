@@ -384,6 +384,6 @@ def test_a_step_that_was_not_evaluated_is_an_error(run):
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path):
   _write(tmp_path, _minimal())
-  (tmp_path / "evaluation" / "report.html.tmp").mkdir()
-  with pytest.raises(StorageError, match="report.html: the report cannot be written"):
+  (tmp_path / "evaluation" / "report.html").mkdir()
+  with pytest.raises(StorageError, match="report.html: cannot be written: Is a directory"):
     write_report(str(tmp_path))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from heavy_ranker.layers.dense import dense
 from tests.heavy_ranker import layer_helpers, numpy_twins
@@ -13,8 +14,9 @@ def kernel_of(units=6, name="layer", seed=0, width=4):
   return layer.kernel.numpy()
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("activation", [None, "relu"])
-def test_equals_numpy(activation):
+def test_equals_numpy(activation, training):
   inputs = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
   layer = dense(3, "layer", 0, activation)
   layer.build(inputs.shape)
@@ -22,7 +24,41 @@ def test_equals_numpy(activation):
   expected = numpy_twins.dense(inputs, layer_helpers.dense_weights(layer))
   expected = expected if activation is None else numpy_twins.relu(expected)
   assert (expected < 0).any() or activation
-  np.testing.assert_allclose(layer_helpers.run(layer, inputs), expected, atol=1e-6)
+  outputs = layer_helpers.run(layer, inputs, training=training)
+  np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+@pytest.mark.parametrize("units", [1, 3])
+def test_gradients_equal_numpy(units, rows):
+  inputs = np.random.default_rng(0).normal(size=(rows, 4)).astype(np.float32)
+  layer = dense(units, "layer", 0)
+  layer.build(inputs.shape)
+  layer_helpers.randomize(layer)
+  (of_inputs, of_kernel, of_bias), projection = layer_helpers.gradients(
+    layer, inputs, training=True
+  )
+  np.testing.assert_allclose(of_inputs, projection @ layer.kernel.numpy().T, atol=1e-6)
+  np.testing.assert_allclose(of_kernel, inputs.T @ projection, atol=1e-6)
+  np.testing.assert_allclose(of_bias, projection.sum(axis=0), atol=1e-6)
+
+
+def operations(layer, **kwargs):
+  """The types of operations of a function that computes the inputs' gradient."""
+
+  @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 4])])
+  def gradient(inputs):
+    return tf.gradients(layer(inputs, **kwargs), inputs)[0]
+
+  return [operation.type for operation in gradient.get_concrete_function().graph.get_operations()]
+
+
+def test_the_gradient_of_the_inputs_is_a_batched_product_while_training_only():
+  layer = dense(3, "layer", 0)
+  layer.build([None, 4])
+  assert operations(layer, training=True).count("BatchMatMulV2") == 1
+  assert "BatchMatMulV2" not in operations(layer)
+  assert "IdentityN" not in operations(layer)  # Which carries a gradient of our own.
 
 
 def test_kernel_is_glorot_uniform():

@@ -15,7 +15,6 @@ from tests.heavy_ranker import id_run
 from tests.heavy_ranker.serving.saved_module import save_module
 
 BAZEL_DATA = ["load_export.cc"]
-BAZEL_SIZE = "large"
 
 _SOURCE = pathlib.Path(__file__).with_name("load_export.cc")
 _COMPILER = shutil.which("g++")

@@ -6,16 +6,22 @@ import pytest
 
 from heavy_ranker.full_run import train_evaluate_export
 from tests.heavy_ranker.small_run import TASKS, small_config
-
-BAZEL_SIZE = "large"
+from tests.heavy_ranker.without_report import leave_report_out
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   """A run that is trained, evaluated and exported."""
   path = tmp_path_factory.mktemp("origin")
-  assert _run(path).endswith("/exports/1")
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    leave_report_out(monkeypatch)
+    assert _run(path).endswith("/exports/1")
   return path
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+  leave_report_out(monkeypatch)
 
 
 def _run(folder, *overrides):

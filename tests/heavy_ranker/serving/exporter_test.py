@@ -17,7 +17,6 @@ from heavy_ranker.serving import exporter
 from tests.heavy_ranker.small_run import TASKS, WIDTHS, make_example, small_config
 from tfrecords.errors import ConfigError, StorageError
 
-BAZEL_SIZE = "large"
 _OUTPUTS = {"score", "probabilities", *TASKS}
 
 

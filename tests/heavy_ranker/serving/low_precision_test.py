@@ -13,8 +13,6 @@ from tests.heavy_ranker import id_run
 from tests.heavy_ranker.small_run import small_config
 from tfrecords.errors import ConfigError
 
-BAZEL_SIZE = "large"
-
 _MLP = {"layer_sizes": [6], "final_layer_activation": True}
 _BACKBONES = {
   "mixture": {

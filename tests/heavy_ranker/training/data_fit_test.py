@@ -10,9 +10,8 @@ from heavy_ranker.checkpoints import latest_checkpoint, restore_weights
 from heavy_ranker.config_check import check_config
 from heavy_ranker.training.data_fit import fit_to_data
 from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import ConfigError
-
-BAZEL_SIZE = "large"
 
 
 def config_of(folder, *overrides, wide=None, **options):
@@ -63,7 +62,10 @@ def test_nothing_to_fit(tmp_path):
   assert fit_to_data(build_model(config), config) is None
 
 
-def test_a_run_resumes_is_measured_and_exported_without_fitting_again(tmp_path, capsys):
+def test_a_run_resumes_is_measured_and_exported_without_fitting_again(
+  tmp_path, capsys, monkeypatch
+):
+  leave_report_out(monkeypatch)
   config = config_of(tmp_path, "training.num_train_steps=3")
   train(config)
   assert "fitted to the first 120 examples" in capsys.readouterr().out

@@ -10,8 +10,10 @@ from heavy_ranker import build_model, train
 from heavy_ranker.checkpoints import latest_checkpoint
 from heavy_ranker.training import trainer
 from heavy_ranker.training.gradient_accumulation import GradientAccumulation
+from heavy_ranker.training.gradient_norms import GradientNorms
+from heavy_ranker.training.guarded_updates import GuardedUpdates
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
-from heavy_ranker.training.optimizer import make_optimizer
+from heavy_ranker.training.optimizer import make_optimizer, variable_groups
 from heavy_ranker.training.run_log import log_path
 from tests.heavy_ranker import example_config, layer_helpers
 from tests.heavy_ranker.small_run import TASKS, small_config
@@ -70,19 +72,7 @@ def test_one_micro_batch_is_the_same_as_none(tmp_path):
     np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_a_stopped_run_resumes_to_the_bit(tmp_path):
-  accumulated = ["training.gradient_accumulation=2", "training.checkpoint_every_n=2"]
-  whole, expected = run(tmp_path, "whole", *accumulated)
-  parts = []
-  for steps in (1, 3, 6):
-    history, found = run(tmp_path, "parts", *accumulated, f"training.num_train_steps={steps}")
-    parts += history
-  assert parts == whole
-  for name, value in expected.items():
-    np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def test_all_micro_batches_count_as_examples(tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_bit_and_all_micro_batches_count(tmp_path, monkeypatch):
   counted = []
 
   class RunLog(trainer.RunLog):
@@ -90,13 +80,22 @@ def test_all_micro_batches_count_as_examples(tmp_path, monkeypatch):
       counted.append((step, examples_per_step, learning_rates["backbone"]))
       return super().step(step, examples_per_step, losses, learning_rates, *others)
 
-  monkeypatch.setattr(trainer, "RunLog", RunLog)
-  run(tmp_path, "run", "training.gradient_accumulation=2", "training.num_train_steps=4")
+  accumulated = ["training.gradient_accumulation=2", "training.checkpoint_every_n=2"]
+  with monkeypatch.context() as context:
+    context.setattr(trainer, "RunLog", RunLog)
+    whole, expected = run(tmp_path, "whole", *accumulated)
+  parts = []
+  for steps in (3, 6):
+    history, found = run(tmp_path, "parts", *accumulated, f"training.num_train_steps={steps}")
+    parts += history
+  assert parts == whole
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value, err_msg=name)
   # A ramp of 3 updates: its second micro-batch is no step of it.
-  rates = [0.0, 0.01 / 3, 0.02 / 3, 0.01]
-  assert [entry[:2] for entry in counted] == [(step, 32) for step in (1, 2, 3, 4)]
+  rates = [0.0, 0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.01]
+  assert [entry[:2] for entry in counted] == [(step, 32) for step in range(1, 7)]
   np.testing.assert_allclose([entry[2] for entry in counted], rates, rtol=1e-6)
-  log = Path(log_path(str(tmp_path / "run"))).read_text()
+  log = Path(log_path(str(tmp_path / "whole"))).read_text()
   assert "32 examples a step in 2 micro-batches" in log
 
 
@@ -138,6 +137,14 @@ def make(n_micro_batches):
   return model
 
 
+def updates_of(model):
+  """Updates as training makes them, of several micro-batches."""
+  accumulation = GradientAccumulation(model, len(EXAMPLE_TASKS))
+  groups = variable_groups(model.ranker, list(EXAMPLE_TASKS))
+  norms, strategy = GradientNorms(model.trained, groups), tf.distribute.get_strategy()
+  return GuardedUpdates(strategy, model, norms, lambda batch: batch, accumulation)
+
+
 def micro_batches(count):
   random = np.random.default_rng(0)
   for _ in range(count):
@@ -152,15 +159,14 @@ def micro_batches(count):
 
 def test_the_update_is_made_of_the_mean_gradient_and_starts_over(monkeypatch):
   model, twin = make(3), make(1)  # The twin's losses are means over a micro-batch.
-  accumulation = GradientAccumulation(model, len(EXAMPLE_TASKS))
-  applied = []
+  updates, applied = updates_of(model), []
   monkeypatch.setattr(model, "apply_gradients", applied.append)
   batches = list(micro_batches(6))
   for start in (0, 3):
     expected = [twin.losses_and_gradients(batch) for batch in batches[start : start + 3]]
     for batch in batches[start : start + 2]:
-      assert accumulation.accumulate(batch) is None
-    losses = accumulation.train_step(batches[start + 2])
+      assert updates.accumulate(batch)["is_finite"]
+    losses = updates.update(batches[start + 2])
     for name in ("loss", "task_losses"):
       mean = np.mean([found[name] for found, _ in expected], axis=0)
       np.testing.assert_allclose(losses[name], mean, rtol=1e-5)
@@ -172,17 +178,17 @@ def test_the_update_is_made_of_the_mean_gradient_and_starts_over(monkeypatch):
 
 def test_only_the_last_micro_batch_updates_and_batch_norm_moves_with_each():
   model = make(2)
-  accumulation = GradientAccumulation(model, len(EXAMPLE_TASKS))
+  updates = updates_of(model)
   first, second = micro_batches(2)
   trainable = model.ranker.trainable_variables
   before = [variable.numpy() for variable in trainable]
   means = [model.ranker.get_layer("featurization").batch_norm.moving_mean.numpy()]
-  accumulation.accumulate(first)
+  updates.accumulate(first)
   means.append(model.ranker.get_layer("featurization").batch_norm.moving_mean.numpy())
   for variable, value in zip(trainable, before):
     np.testing.assert_array_equal(variable, value)
   assert {int(part.iterations) for part in model.optimizer.optimizers} == {0}
-  accumulation.train_step(second)
+  updates.update(second)
   means.append(model.ranker.get_layer("featurization").batch_norm.moving_mean.numpy())
   assert {int(part.iterations) for part in model.optimizer.optimizers} == {1}
   assert any((variable.numpy() != value).any() for variable, value in zip(trainable, before))
@@ -194,7 +200,6 @@ class _Table:
   """A stand-in for the model: rows of one embedding table, and a weight of no use."""
 
   def __init__(self):
-    self.applied = []
     self.table, unused = tf.Variable(tf.ones([5, 2])), tf.Variable(1.0)
     self.trained = [self.table, unused]
 
@@ -204,18 +209,14 @@ class _Table:
     losses = {"loss": loss, "task_losses": loss[tf.newaxis]}
     return losses, tape.gradient(loss, self.trained)
 
-  def apply_gradients(self, gradients):
-    self.applied.append(gradients)
-
 
 def test_sparse_gradients_are_added_up_and_stay_sparse():
   model = _Table()
   accumulation = GradientAccumulation(model, num_tasks=1)
   for rows in ([1, 1], [4]):
-    accumulation.accumulate(tf.constant(rows))
-  losses = accumulation.train_step(tf.constant([1, 3]))
+    accumulation.add(*model.losses_and_gradients(tf.constant(rows)))
+  losses, (table, unused) = accumulation.totals(*model.losses_and_gradients(tf.constant([1, 3])))
   assert losses["loss"] == 10.0
-  ((table, unused),) = model.applied
   assert unused is None
   assert isinstance(table, tf.IndexedSlices)
   assert table.indices.numpy().tolist() == [1, 3, 4]

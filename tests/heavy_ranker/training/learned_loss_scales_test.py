@@ -11,19 +11,22 @@ from heavy_ranker import build_model, evaluate, export, train
 from heavy_ranker.checkpoints import latest_checkpoint, stored_shapes, weights_by_name
 from heavy_ranker.training.run_log import log_path
 from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import CheckpointError
-
-BAZEL_SIZE = "large"
 
 _LEARNED = "model.task_loss_reduction=uncertainty"
 
 
-@pytest.fixture(scope="module", name="folder")
-def folder_fixture(tmp_path_factory):
-  """A run of 6 steps that learned its scales, in `run`."""
+@pytest.fixture(scope="module", name="trained")
+def trained_fixture(tmp_path_factory):
+  """(folder, history) of a run of 6 steps that learned its scales, in `run`."""
   path = tmp_path_factory.mktemp("learned_loss_scales")
-  train(small_config(path, _LEARNED))
-  return path
+  return path, train(small_config(path, _LEARNED))
+
+
+@pytest.fixture(name="folder")
+def folder_fixture(trained):
+  return trained[0]
 
 
 def _save_dir(folder, name):
@@ -53,21 +56,22 @@ def test_a_resumed_run_equals_one_that_never_stopped(folder):
   assert all(expected[name] != 0 for name in scales)
 
 
-def test_the_log_holds_plain_task_losses_and_log_variances(folder):
-  history = train(small_config(folder, _LEARNED, _save_dir(folder, "logged")))
+def test_the_log_holds_plain_task_losses_and_log_variances(trained):
+  folder, history = trained
   before = dict.fromkeys(TASKS, 0.0)
   for entry in history:
     terms = [math.exp(-before[t]) * entry[f"loss/{t}"] + before[t] / 2 for t in TASKS]
     assert entry["loss"] == pytest.approx(sum(terms), rel=1e-5)
     before = {task: entry[f"log_variance/{task}"] for task in TASKS}
-  stored = _stored(folder, "logged")
+  stored = _stored(folder, "run")
   key = f"task_log_variances/{TASKS[0].replace('.', '..')}/.ATTRIBUTES/VARIABLE_VALUE"
   assert before[TASKS[0]] == stored[key]
-  lines = Path(log_path(str(folder / "logged"))).read_text().splitlines()
+  lines = Path(log_path(str(folder / "run"))).read_text().splitlines()
   assert sum(f"log_variance/{TASKS[0]}=" in line for line in lines) == 6
 
 
-def test_measuring_and_exporting_do_not_ask_for_them(folder):
+def test_measuring_and_exporting_do_not_ask_for_them(folder, monkeypatch):
+  leave_report_out(monkeypatch)
   exported = []
   for overrides in ([], [_LEARNED]):
     config = small_config(folder, *overrides)

@@ -11,6 +11,7 @@ from heavy_ranker.training import loss_scale
 from heavy_ranker.training.trainer import Trainer
 from tests.heavy_ranker.example_config import WIDTHS, build_config
 from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import ConfigError
 
 BAZEL_SIZE = "large"
@@ -32,12 +33,18 @@ def _features():
   return {name: tf.constant(each, tf.float32) for name, each in values.items()}
 
 
+@pytest.fixture(scope="module", params=_BACKBONES)
+def full_precision(request):
+  """(configuration, model) of a backbone."""
+  backbone = _BACKBONES[request.param]
+  config = build_config([("model", "backbone", backbone)] if backbone else [])
+  return config, build_model(config, WIDTHS)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("name", _BACKBONES)
-def test_products_have_fewer_bits_and_the_rest_float32(name, dtype):
-  changes = [("model", "backbone", _BACKBONES[name])] if _BACKBONES[name] else []
-  config = build_config(changes)
-  full, lower = build_model(config, WIDTHS), build_model(config, WIDTHS, compute_dtype=dtype)
+def test_products_have_fewer_bits_and_the_rest_float32(full_precision, dtype):
+  config, full = full_precision
+  lower = build_model(config, WIDTHS, compute_dtype=dtype)
   assert keras.mixed_precision.global_policy().name == "float32"
   assert {each.dtype for each in lower.trainable_weights} == {tf.float32}
   assert weights_by_name(lower).keys() == weights_by_name(full).keys()
@@ -73,8 +80,10 @@ def _auroc(folder, name, *overrides):
   return np.mean([metrics[task]["auroc"] for task in TASKS]), config
 
 
-def test_the_same_quality_and_checkpoints_that_fit_both(tmp_path):
+def test_the_same_quality_and_checkpoints_that_fit_both(tmp_path, monkeypatch):
+  leave_report_out(monkeypatch)
   often = ["training.train_log_every_n=40", "training.checkpoint_every_n=80"]
+  often.append("evaluation.bootstrap_samples=0")
   full, config = _auroc(tmp_path, "full", *often)
   half, lower = _auroc(tmp_path, "half", *often, "training.mixed_precision=true")
   brain, _ = _auroc(tmp_path, "brain", *often, "training.mixed_precision=bfloat16")

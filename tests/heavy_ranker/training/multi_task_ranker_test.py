@@ -155,6 +155,11 @@ def test_train_step_makes_one_update_and_returns_the_losses_before_it(batch):
   assert not all(changed)  # One tower's rate is 0 for good, another's in step 0.
 
 
+def test_float16_is_left_to_the_trainer(batch):
+  with pytest.raises(NotImplementedError, match="GuardedUpdates"):
+    make(("training", "mixed_precision", "float16")).train_step(batch)
+
+
 def test_training_is_repeatable_dropout_included(batch):
   runs = []
   for _ in range(2):

@@ -7,9 +7,8 @@ import pytest
 
 from heavy_ranker import calibrate, evaluate, export, load_config, train
 from tests.heavy_ranker.small_run import write_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.packed.packer import Options, pack
-
-BAZEL_SIZE = "large"
 
 
 @pytest.fixture(name="configs")
@@ -39,7 +38,8 @@ def _losses(history):
   return [{key: value for key, value in entry.items() if "second" not in key} for entry in history]
 
 
-def test_the_same_losses_metrics_and_curves(configs, capsys):
+def test_the_same_losses_metrics_and_curves(configs, capsys, monkeypatch):
+  leave_report_out(monkeypatch)
   expected = train(configs("records"))
   found = train(configs("packed", **{"training.num_train_steps": 4}))
   found += train(configs("packed"))

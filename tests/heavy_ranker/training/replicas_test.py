@@ -68,7 +68,7 @@ def test_statistics_apart_are_another_training(results):
 
 
 def test_an_overflow_on_one_replica_leaves_the_update_out_on_all(results):
-  np.testing.assert_array_equal(results["loss_scale/weights"], [[2, 2], [2, 2], [4, 4]])
+  np.testing.assert_array_equal(results["loss_scale/weights"], [[4, 4], [4, 4], [8, 8]])
   scales = [[2.0**15] * 2, [2.0**14] * 2, [2.0**14] * 2]
   np.testing.assert_array_equal(results["loss_scale/scales"], scales)
 

@@ -111,7 +111,7 @@ def test_it_ends_the_run_with_everything_about_the_batch(tmp_path):
     assert arrays["labels/" + TASKS[0]].shape == arrays["weights/" + TASKS[0]].shape == (BATCH,)
     assert arrays["places/position"].tolist() == list(range(48, 64))
   assert latest_checkpoint(str(tmp_path / "run")).endswith("step-2")
-  assert not list((tmp_path / "run").rglob("*.tmp"))
+  assert not list((tmp_path / "run").rglob("*.partial"))
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,10 @@ def test_one_more_than_allowed_ends_the_run(tmp_path):
 
 def test_a_resumed_run_counts_what_was_skipped_before_its_checkpoint_only(tmp_path):
   path = write(tmp_path / "bad", [1, 3])
-  options = ["training.max_skipped_batches=1", "training.num_train_steps=2"]
-  train(config_of(tmp_path, "run", path, *options))
-  for _ in range(2):  # The second time the batch of step 3 is no new one.
+  for _ in range(2):  # The second time from step 2, and the batch of step 3 is no new one.
     with pytest.raises(TrainingError, match=r"step 3: .*max_skipped_batches \(1\) are used up"):
       train(config_of(tmp_path, "run", path, "training.max_skipped_batches=1"))
+    assert latest_checkpoint(str(tmp_path / "run")).endswith("step-2")
   train(config_of(tmp_path, "run", path, "training.max_skipped_batches=2"))
   whole = config_of(tmp_path, "whole", path, "training.max_skipped_batches=2")
   train(whole)

@@ -1,5 +1,7 @@
 """A whole training run on two replicas equals the run on one with the same global batch."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,9 @@ from tfrecords.errors import ConfigError
 BAZEL_SIZE = "large"
 # Replicas draw dropout masks of their own.
 _NO_DROPOUT = f"model.tasks.{TASKS[2]}.mlp_config.dropout=null"
+# Adam turns the noise of gradients that are truly 0 into steps of a whole learning rate; a larger
+# epsilon lets such weights rest, so that every weight can be compared.
+_EPSILON = "optimizer.adam.epsilon=1.0e-3"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,12 +44,17 @@ def _run_config(monkeypatch, config, devices):
   return [entry["loss"] for entry in history], weights
 
 
-def test_two_replicas_equal_one(monkeypatch, tmp_path):
-  # Adam turns the noise of gradients that are truly 0 into steps of a whole learning rate; a
-  # larger epsilon lets such weights rest, so that every weight can be compared.
-  epsilon = "optimizer.adam.epsilon=1.0e-3"
-  one = _run(monkeypatch, tmp_path, ["CPU:0"], epsilon)
-  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], epsilon)
+@pytest.fixture(scope="module", name="two")
+def two_fixture(tmp_path_factory):
+  """(folder, losses, weights) of a run on two replicas."""
+  folder = tmp_path_factory.mktemp("two")
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    return folder, *_run(monkeypatch, folder, ["CPU:0", "CPU:1"], _EPSILON)
+
+
+def test_two_replicas_equal_one(monkeypatch, tmp_path, two):
+  one = _run(monkeypatch, tmp_path, ["CPU:0"], _EPSILON)
+  two = two[1:]
   np.testing.assert_allclose(two[0], one[0], rtol=0, atol=1e-5)
   assert one[1].keys() == two[1].keys()
   for name, weight in one[1].items():
@@ -52,13 +62,24 @@ def test_two_replicas_equal_one(monkeypatch, tmp_path):
 
 
 def test_two_replicas_equal_one_with_micro_batches(monkeypatch, tmp_path):
-  overrides = ["optimizer.adam.epsilon=1.0e-3", "training.gradient_accumulation=3"]
+  overrides = [_EPSILON, "training.gradient_accumulation=3"]
   one = _run(monkeypatch, tmp_path, ["CPU:0"], *overrides)
   two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], *overrides)
   np.testing.assert_allclose(two[0], one[0], rtol=0, atol=1e-5)
   assert one[1].keys() == two[1].keys()
   for name, weight in one[1].items():
     np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_two_replicas_train_like_one_in_fewer_bits(dtype, monkeypatch, tmp_path):
+  overrides = ["optimizer.adam.epsilon=1.0e-3", f"training.mixed_precision={dtype}"]
+  one = _run(monkeypatch, tmp_path, ["CPU:0"], *overrides)
+  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"], *overrides)
+  # A rounding of bfloat16 is 1/256; sums over half of the rows are rounded otherwise.
+  np.testing.assert_allclose(two[0], one[0], rtol=0.02)
+  assert one[1].keys() == two[1].keys()
+  assert all(weight.dtype == np.float32 for weight in two[1].values() if weight.dtype.kind == "f")
 
 
 @pytest.mark.parametrize("algorithm", ["sgd", "adagrad"])
@@ -81,13 +102,14 @@ def test_two_replicas_equal_one_with_tables(algorithm, monkeypatch, tmp_path):
     np.testing.assert_allclose(two[1][name], weight, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_a_checkpoint_of_two_replicas_continues_on_one(monkeypatch, tmp_path):
-  two = _run(monkeypatch, tmp_path, ["CPU:0", "CPU:1"])
+def test_a_checkpoint_of_two_replicas_continues_on_one(monkeypatch, tmp_path, two):
+  folder, losses, _ = two
+  shutil.copytree(folder / "on_2", tmp_path / "on_2")
   monkeypatch.setattr(trainer, "make_strategy", lambda: two_devices.strategy("CPU:0"))
-  overrides = [f"training.save_dir={tmp_path / 'on_2'}", "training.num_train_steps=8", _NO_DROPOUT]
-  history = trainer.train(small_config(tmp_path, *overrides))
+  overrides = [f"training.save_dir={tmp_path / 'on_2'}", "training.num_train_steps=8"]
+  history = trainer.train(small_config(folder, *overrides, _NO_DROPOUT, _EPSILON))
   assert [entry["step"] for entry in history] == [7, 8]
-  assert abs(history[0]["loss"] - two[0][-1]) < 0.5
+  assert abs(history[0]["loss"] - losses[-1]) < 0.5
 
 
 def test_a_batch_the_replicas_cannot_share_is_refused(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ A program of its own, since TensorFlow takes the number of logical devices only 
 """
 
 import sys
+import types
 
 import heavy_ranker  # noqa: F401 - before TensorFlow, whose environment it settles.
 
@@ -16,6 +17,8 @@ from heavy_ranker.layers.batch_normalization import BatchNormalization
 from heavy_ranker.layers.batch_renormalization import BatchRenormalization
 from heavy_ranker.layers.dropout import Dropout
 from heavy_ranker.training.distribution import make_strategy
+from heavy_ranker.training.gradient_norms import GradientNorms
+from heavy_ranker.training.guarded_updates import GuardedUpdates
 from heavy_ranker.training.loss_scale import LossScale
 from heavy_ranker.training.multi_task_ranker import MultiTaskRanker
 from heavy_ranker.training.optimizer import make_optimizer
@@ -153,25 +156,35 @@ def drop(strategy):
   return {"masks": np.array(masks), "calls": layer.calls.numpy()}
 
 
+class OneWeight:
+  """A stand-in for the model: a weight whose gradient is 1 on the first replica."""
+
+  def __init__(self):
+    self.loss_scale = LossScale()
+    self.ranker = types.SimpleNamespace(non_trainable_variables=[])
+    self.trained = [tf.Variable(0.0, aggregation=tf.VariableAggregation.MEAN)]
+
+  def losses_and_gradients(self, gradient):
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    losses = {"loss": tf.constant(0.0), "task_losses": tf.constant([0.0])}
+    return losses, [tf.where(tf.equal(replica, 0), 1.0, gradient)]
+
+  def apply_gradients(self, gradients):
+    self.trained[0].assign_add(gradients[0])
+
+
 def scale_loss(strategy):
   """{name: array}: weights and scales after each of three updates, of which the last replica's
   second one overflows."""
   with strategy.scope():
-    scale, weight = LossScale(), tf.Variable(0.0, aggregation=tf.VariableAggregation.MEAN)
-
-  @tf.function(autograph=False)
-  def update(gradient):
-    def run():
-      replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-      part = tf.where(tf.equal(replica, 0), 1.0, gradient)
-      scale.update([part], lambda gradients: weight.assign_add(gradients[0]))
-
-    strategy.run(run)
-
+    model = OneWeight()
+    norms = GradientNorms(model.trained, {"all": model.trained})
+    updates = GuardedUpdates(strategy, model, norms, lambda gradient: gradient)
+  update = tf.function(updates.update, autograph=False)
   found = {"weights": [], "scales": []}
   for gradient in (3.0, np.inf, 3.0):
     update(tf.constant(gradient))
-    for name, variable in (("weights", weight), ("scales", scale.scale)):
+    for name, variable in (("weights", model.trained[0]), ("scales", model.loss_scale.scale)):
       values = strategy.experimental_local_results(variable)
       found[name].append([each.numpy() for each in values])
   return found

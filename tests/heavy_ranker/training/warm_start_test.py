@@ -11,10 +11,15 @@ from tfrecords.errors import CheckpointError
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def trained(tmp_path_factory):
+  """(folder, history) of a run."""
   path = tmp_path_factory.mktemp("warm_start")
-  train(small_config(path))
-  return path
+  return path, train(small_config(path))
+
+
+@pytest.fixture
+def folder(trained):
+  return trained[0]
 
 
 def _values(ranker):
@@ -50,13 +55,13 @@ def test_a_larger_model_keeps_its_own_weights_where_nothing_fits(folder):
   assert not np.array_equal(after[kernel], before[kernel])
 
 
-def test_training_starts_at_step_0_with_the_weights_and_says_so(folder, capsys):
+def test_training_starts_at_step_0_with_the_weights_and_says_so(trained, capsys):
+  folder, cold = trained
   initial = f"training.initial_checkpoint_dir={folder / 'run'}"
   save_dir = f"training.save_dir={folder / 'second'}"
   warm = train(small_config(folder, initial, save_dir))
   assert [entry["step"] for entry in warm] == [1, 2, 3, 4, 5, 6]
   assert "warm start: 47 of 47 weights from" in capsys.readouterr().out
-  cold = train(small_config(folder, f"training.save_dir={folder / 'third'}"))
   assert warm[0]["loss"] != cold[0]["loss"]
   again = train(small_config(folder, initial, save_dir, "training.num_train_steps=7"))
   assert [entry["step"] for entry in again] == [7], "a resumed run keeps its own weights"

@@ -71,7 +71,7 @@ def test_the_file_of_a_trial_means_what_the_overrides_do(config_path, tmp_path, 
   config = write_trial_config(path, config_path, overrides, "two\nlines of $HOME")
   assert load_config(path) == config == load_config(config_path, overrides)
   assert config.model.tasks[TASKS[0]].pos_weight == 2
-  assert not os.path.exists(f"{path}.tmp")
+  assert os.listdir(tmp_path / "made") == ["best.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import threading
 import pytest
 
 from heavy_ranker.config import load_config
+from heavy_ranker.config.objective import Objective
 from heavy_ranker.evaluation.evaluator import evaluate
 from heavy_ranker.training.trainer import train
-from heavy_ranker.tuning.search_space import Objective
 from heavy_ranker.tuning.trial_config import write_trial_config
 from heavy_ranker.tuning.trial_process import OUTPUT_FILE, Trial, TrialFailed, run_trial
 from tests.heavy_ranker.small_run import TASKS, write_config
+from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import Preempted
 
 BAZEL_SIZE = "large"
@@ -35,7 +36,8 @@ def trial(config_path, tmp_path):
   return trial
 
 
-def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path):
+def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path, monkeypatch):
+  leave_report_out(monkeypatch)
   reports = []
 
   def stop(step, value):
@@ -49,6 +51,9 @@ def test_stages_make_one_run_also_when_interrupted(trial, config_path, tmp_path)
     run_trial(made, stop)
   value = run_trial(made, lambda step, value: reports.append((step, value)) or True)
   assert [step for step, _ in reports] == [2, 4, 2, 4] and reports[:2] == reports[2:]
+  assert sorted(os.listdir(tmp_path / "0" / "evaluation")) == [
+    f"step-{step}.json" for step in (2, 4, 6)
+  ], "trials have no report: to draw it takes longer than they do"
   config = load_config(config_path, [f"training.save_dir={tmp_path / 'whole'}"])
   train(config)
   metrics = evaluate(config)["validation"]

@@ -16,8 +16,6 @@ from tfrecords.errors import ConfigError, DataError
 from tfrecords.statistics_reader import read_statistics
 from tfrecords.validation.baseline import read_baseline
 
-BAZEL_SIZE = "large"
-
 
 def drawn(n, seed, shift=0.0, rate=0.3, **changes):
   random = np.random.default_rng(seed)

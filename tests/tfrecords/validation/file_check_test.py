@@ -14,8 +14,6 @@ from tfrecords.validation.file_check import FileChecker
 from tfrecords.validation.findings import exit_code, findings_of
 from tfrecords.validation.subject import Subject
 
-BAZEL_SIZE = "large"
-
 RECORDS = [record_files.record(index, spare=[0.5, float(index)]) for index in range(6)]
 PLAIN = record_files.plain_bytes(RECORDS)
 WINDOW_BITS = {"GZIP": 31, "ZLIB": 15}

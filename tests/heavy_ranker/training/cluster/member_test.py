@@ -71,6 +71,26 @@ def test_workers_stop_after_the_last_step_that_any_has_begun(three):
   assert found == [found[0]] * 3 == begun
 
 
+def test_a_stop_can_be_requested_while_waiting(three):
+  chief, *others = three
+  # As the chief that measures a checkpoint, which all others wait for.
+  found = in_threads(
+    lambda: _come_after_stop(chief),
+    *(lambda m=m: m.gather("measured", None, m.request_stop) for m in others),
+  )
+  assert found == [["given up", None, None]] * 3
+  assert not any(member.may_begin(1) for member in three)
+
+
+def _come_after_stop(member):
+  assert not member.is_stop_requested
+  deadline = time.monotonic() + 20
+  while not member.is_stop_requested and time.monotonic() < deadline:
+    time.sleep(0.01)
+  assert member.is_stop_requested
+  return member.gather("measured", "given up")
+
+
 def test_the_end_of_a_process_ends_the_waiting_of_all_others(three):
   # As a dead process leaves it: without a word.
   three[1]._is_over.set()
