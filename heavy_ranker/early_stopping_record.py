@@ -14,7 +14,7 @@ from heavy_ranker.config.evaluation import RANKING_METRICS
 from heavy_ranker.config.objective import Objective, direction_of, metric_kind
 from tfrecords.config.strict_model import StrictModel
 from tfrecords.errors import CheckpointError, StorageError, reason
-from tfrecords.folders import flush_to_disk
+from tfrecords.files import flush_to_disk
 
 _FILE = "early_stopping.json"
 

@@ -40,7 +40,7 @@ _PROBABILITY_PREFIX = flags.DEFINE_string(
   None,
   "Also packs the probabilities recorded as PREFIX + TASK, for evaluation.baselines.",
 )
-_EXAMPLES_PER_RECORD = flags.DEFINE_integer("examples_per_record", 200, "Examples a record.")
+_EXAMPLES_PER_RECORD = flags.DEFINE_integer("examples_per_record", 400, "Examples a record.")
 
 
 def _main() -> None:

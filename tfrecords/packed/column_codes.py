@@ -35,30 +35,38 @@ _WINDOWS = {
   TWO_BYTES: 1 << 16,
 }
 
+# The strings that are zlib streams; they come last.
+SQUEEZED = (
+  "codes",
+  "divisors",
+  "segment_of_rows",
+  "repeated",
+  "small_bytes",
+  "high_of_16",
+  "highest_plane",
+)
+
 _LEVEL = 6
-_BYTES_OF_INDEX = 4
+# What an exception costs beside its value: four bytes of its place, and time worth as many again
+# twice.
+_PRICE_OF_EXCEPTION = 12
 
 
 def string_names(size: int) -> tuple[str, ...]:
   """Returns what each string is that `encode` makes of values of so many bytes, in their order."""
   return (
-    "codes",
-    "scales",
+    "bases",
     "exception_places",
     "exceptions",
-    "segment_starts",
     "segments",
     "raw",
-    "repeated",
     "nibbles",
-    "bytes",
-    "small_bytes",
-    "low_of_12",
     "high_of_12",
+    "bytes",
+    "low_of_12",
     "low_of_16",
-    "high_of_16",
     *(f"plane_{number}" for number in range(size - 1)),
-    "highest_plane",
+    *SQUEEZED,
   )
 
 
@@ -107,25 +115,30 @@ class _Encoder:
     segments = self._columns[codes == SEGMENTS][:, self._starts]
     planes = self._of_bytes[codes == PLANES]
     strings = {
-      "codes": squeezed(codes.astype(np.uint8)),
-      "scales": squeezed(np.stack([base, self._whole.divisor], axis=1).astype("<f4")),
+      "bases": base.astype("<f4").tobytes(),
       "exception_places": exceptions.astype("<i4").tobytes(),
       "exceptions": self._columns.ravel()[exceptions].tobytes(),
-      "segment_starts": self._starts.astype("<i4").tobytes(),
       "segments": segments.T.tobytes(),
       "raw": self._columns[codes == RAW].tobytes(),
-      "repeated": squeezed(self._columns[codes == REPEATED], zlib.Z_DEFAULT_STRATEGY),
       "nibbles": _nibbles(low[codes == NIBBLE]),
-      "bytes": low[codes == BYTE].tobytes(),
-      "small_bytes": squeezed(low[codes == SMALL_BYTE]),
-      "low_of_12": low[codes == TWELVE_BITS].tobytes(),
       "high_of_12": _nibbles(high[codes == TWELVE_BITS]),
+      "bytes": low[codes == BYTE].tobytes(),
+      "low_of_12": low[codes == TWELVE_BITS].tobytes(),
       "low_of_16": low[codes == TWO_BYTES].tobytes(),
-      "high_of_16": squeezed(high[codes == TWO_BYTES]),
       **{f"plane_{number}": planes[..., number].tobytes() for number in range(size - 1)},
+      "codes": squeezed(codes.astype(np.uint8)),
+      "divisors": squeezed(self._whole.divisor.astype("<f4")),
+      "segment_of_rows": squeezed(self._segment_of_rows()),
+      "repeated": squeezed(self._columns[codes == REPEATED], zlib.Z_DEFAULT_STRATEGY),
+      "small_bytes": squeezed(low[codes == SMALL_BYTE]),
+      "high_of_16": squeezed(high[codes == TWO_BYTES]),
       "highest_plane": squeezed(planes[..., -1]),
     }
     return [strings[name] for name in string_names(size)]
+
+  def _segment_of_rows(self) -> np.ndarray:
+    lengths = np.diff(np.append(self._starts, self._columns.shape[1]))
+    return np.repeat(np.arange(len(lengths), dtype="<i4"), lengths)
 
   def _costs(self, price: float) -> np.ndarray:
     """Returns about what each code costs, in bytes, [codes, width]."""
@@ -134,7 +147,7 @@ class _Encoder:
     costs = np.full([len(CODES), width], np.inf)
     for code, bits in {CONSTANT: 0, NIBBLE: 4, BYTE: 8, TWELVE_BITS: 12, TWO_BYTES: 8}.items():
       self._base[code], exceptions = self._whole.window(_WINDOWS[code])
-      costs[code] = rows * bits / 8 + exceptions * (_BYTES_OF_INDEX + size)
+      costs[code] = rows * bits / 8 + exceptions * (_PRICE_OF_EXCEPTION + size)
     self._base[SMALL_BYTE] = self._base[BYTE]
     costs[SMALL_BYTE] = costs[BYTE] - rows + self._entropy(SMALL_BYTE, 0) + inflated
     costs[TWO_BYTES] += self._entropy(TWO_BYTES, 8) + inflated

@@ -5,8 +5,8 @@ each array [rows, width]. Bytes are little-endian. There are three layouts:
 
 * rows: one string, the values row by row.
 * columns: floats, in strings by `tfrecords.packed.column_codes`.
-* planes: integers, byte by byte: plane k holds byte k (0 is the least significant) of all values,
-  column by column, and is a zlib stream. Zero bytes at its end are left out.
+* planes: integers, byte by byte, in one zlib stream: byte 0, the least significant one, of all
+  values, column by column, then byte 1 of all values, and so on.
 """
 
 import itertools
@@ -44,10 +44,9 @@ class Array:
   @property
   def number_of_strings(self) -> int:
     """How many strings it has in a record."""
-    size = DTYPES[self.dtype].size
-    if self.layout == "rows":
-      return 1
-    return size if self.layout == "planes" else len(column_codes.string_names(size))
+    if self.layout == "columns":
+      return len(column_codes.string_names(DTYPES[self.dtype].size))
+    return 1
 
 
 def encode(
@@ -122,8 +121,7 @@ def _rows_of(values: np.ndarray) -> list[bytes]:
 def _planes_of(values: np.ndarray) -> list[bytes]:
   by_column = np.ascontiguousarray(values.T).astype(values.dtype.newbyteorder("<"), copy=False)
   of_bytes = by_column.view(np.uint8).reshape(-1, values.dtype.itemsize)
-  planes = (of_bytes[:, plane].tobytes().rstrip(b"\0") for plane in range(of_bytes.shape[1]))
-  return [column_codes.squeezed(np.frombuffer(plane, np.uint8)) for plane in planes]
+  return [column_codes.squeezed(np.ascontiguousarray(of_bytes.T))]
 
 
 def _check(rows: tf.Tensor, max_rows: int, name: tf.Tensor) -> tf.Operation:
@@ -141,7 +139,8 @@ def _decode_dtype(
     if layout == "rows":
       parts += [_from_rows(parsed[array.name][0], array, rows) for array in run]
     else:
-      parts.append(tf.transpose(_from_columns(parsed, list(run), rows)))
+      decode_run = _from_columns if layout == "columns" else _from_planes
+      parts.append(decode_run(parsed, list(run), rows))
   return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
 
@@ -153,20 +152,15 @@ def _from_rows(content: tf.Tensor, array: Array, rows: tf.Tensor) -> tf.Tensor:
 def _from_columns(
   parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
 ) -> tf.Tensor:
-  """Returns [width, rows] of all arrays, which are of one dtype and one layout but "rows"."""
-  dtype = DTYPES[arrays[0].dtype]
-  strings = [parsed[array.name] for array in arrays]
-  if arrays[0].layout == "columns":
-    return column_decoding.decode(strings, [array.width for array in arrays], rows, dtype)
-  planes = [
-    tf.concat([_plane(each[k], array, rows) for each, array in zip(strings, arrays)], axis=0)
-    for k in range(dtype.size)
-  ]
-  return column_decoding.from_planes(planes, dtype)
+  strings, widths = [parsed[array.name] for array in arrays], [array.width for array in arrays]
+  return tf.transpose(column_decoding.decode(strings, widths, rows, DTYPES[arrays[0].dtype]))
 
 
-def _plane(content: tf.Tensor, array: Array, rows: tf.Tensor) -> tf.Tensor:
-  """Returns uint8 [width, rows]."""
-  n_bytes = array.width * rows
-  content = tf.io.decode_raw(column_decoding.inflate(content), tf.uint8, fixed_length=n_bytes)
-  return tf.reshape(content, tf.stack([array.width, rows]))
+def _from_planes(
+  parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
+) -> tf.Tensor:
+  planes = []
+  for array in arrays:
+    content = tf.io.decode_raw(column_decoding.inflate(parsed[array.name][0]), tf.uint8)
+    planes.append(tf.reshape(content, tf.stack([tf.int64.size, array.width, rows])))
+  return tf.bitcast(tf.transpose(tf.concat(planes, axis=1)), tf.int64)

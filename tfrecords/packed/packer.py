@@ -42,7 +42,7 @@ COMPRESSIONS = ("none", "fast", "small")
 # Bytes of the file that it has to save to decompress a byte; see `tfrecords.packed.column_codes`.
 PRICES_OF_INFLATING = {"none": 0.0, "fast": 1.0, "small": 0.0}
 # No power of two: to transpose a block of so many rows, the processor's cache would be of no use.
-EXAMPLES_PER_RECORD = 200
+EXAMPLES_PER_RECORD = 400
 
 _MOST_PER_RECORD = 4096
 

@@ -49,11 +49,11 @@ class PackedSource(FileSource):
 
   def in_order(self) -> tf.data.Dataset:
     """Returns every example, file after file; blocks are decoded in parallel."""
-    return _in_one_thread(self._blocks_in_order().unbatch())
+    return self._blocks_in_order().unbatch()
 
   def batches_in_order(self, size: int) -> tf.data.Dataset:
     """Returns batches of examples in that order; faster than making them of `in_order`."""
-    return _in_one_thread(self._blocks_in_order().rebatch(size))
+    return self._blocks_in_order().rebatch(size)
 
   def batches_of_file(
     self,
@@ -114,8 +114,7 @@ class PackedSource(FileSource):
   ) -> tf.data.Dataset:
     # Blocks are decoded in parallel; to hand each example from thread to thread costs more than to
     # take it out of its block.
-    examples = files.interleave(read, cycle_length=side_by_side, block_length=at_a_time)
-    return _in_one_thread(examples)
+    return files.interleave(read, cycle_length=side_by_side, block_length=at_a_time)
 
   def _blocks(self, records: tf.data.Dataset) -> tf.data.Dataset:
     return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -151,8 +150,8 @@ class PackedSource(FileSource):
     return rows[dtype][:, first:end]
 
 
-def _in_one_thread(examples: tf.data.Dataset) -> tf.data.Dataset:
-  """Keeps an operation in one thread: blocks are small, and decoded side by side already."""
+def in_one_thread(batches: tf.data.Dataset) -> tf.data.Dataset:
+  """Keeps each operation in a thread of its own: they are short, and run side by side already."""
   options = tf.data.Options()
   options.threading.max_intra_op_parallelism = 1
-  return examples.with_options(options)
+  return batches.with_options(options)

@@ -30,11 +30,11 @@ _USERS = np.repeat(_RANDOM.standard_normal(6), 10)
 COLUMNS = {
   "one value": (np.full(ROWS, 0.3), CONSTANT, CONSTANT),
   "mostly zero": (np.where(np.arange(ROWS) == 7, 0.123, 0), CONSTANT, CONSTANT),
-  "up to fifteen": (_RANDOM.integers(0, 16, ROWS), NIBBLE, NIBBLE),
+  "up to fifteen": (_RANDOM.integers(0, 16, ROWS), NIBBLE, SMALL_BYTE),
   "skewed counts": (_RANDOM.permutation([3] * 50 + [40] * 5 + [90] * 5), BYTE, SMALL_BYTE),
-  "negative counts": (_RANDOM.integers(-300, -60, ROWS), BYTE, BYTE),
-  "sixty-fourths": (_RANDOM.permutation(np.arange(ROWS) * 65) / 64, TWELVE_BITS, TWELVE_BITS),
-  "cents": (_RANDOM.permutation(np.arange(ROWS) * 4 + 99) / 100, BYTE, BYTE),
+  "negative counts": (_RANDOM.integers(-300, -60, ROWS), BYTE, SMALL_BYTE),
+  "sixty-fourths": (_RANDOM.permutation(np.arange(ROWS) * 65) / 64, TWELVE_BITS, TWO_BYTES),
+  "cents": (_RANDOM.permutation(np.arange(ROWS) * 4 + 99) / 100, BYTE, SMALL_BYTE),
   "large counts": (_RANDOM.permutation(np.arange(ROWS) * 1000), TWO_BYTES, TWO_BYTES),
   "of a user": (_USERS, SEGMENTS, SEGMENTS),
   "of a user again": (np.abs(_USERS), SEGMENTS, SEGMENTS),
@@ -51,7 +51,7 @@ def _decoded(arrays, dtype=tf.float32):
 
 
 def _codes(strings):
-  return list(zlib.decompress(strings[0]))
+  return list(zlib.decompress(strings[column_codes.string_names(4).index("codes")]))
 
 
 def test_the_code_that_suits():

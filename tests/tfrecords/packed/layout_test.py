@@ -75,9 +75,9 @@ def test_the_documented_bytes():
   found = tf.train.Example.FromString(encode(values, arrays)).features.feature
   assert list(found["rows"].int64_list.value) == [2]
   assert list(found["plain"].bytes_list.value) == [values["plain"].astype("<f4").tobytes()]
-  planes = [zlib.decompress(plane) for plane in found["cut"].bytes_list.value]
-  # Column by column, the lowest byte first, zeros at the end left out.
-  assert planes == [b"\x01\x00\x03", b"\x00\x04\x02", *[b""] * 6]
+  (planes,) = found["cut"].bytes_list.value
+  # The lowest bytes first, column by column.
+  assert zlib.decompress(planes) == b"\1\0\3\0" + b"\0\4\2\0" + bytes(6 * 4)
 
 
 @pytest.mark.parametrize("rows", [0, -1, 5, 2**40])
