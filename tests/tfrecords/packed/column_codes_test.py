@@ -29,7 +29,7 @@ _USERS = np.repeat(_RANDOM.standard_normal(6), 10)
 # A column [ROWS], and its codes when decompression costs a byte of the file and when nothing.
 COLUMNS = {
   "one value": (np.full(ROWS, 0.3), CONSTANT, CONSTANT),
-  "mostly zero": (np.where(np.arange(ROWS) == 7, 0.123, 0), CONSTANT, CONSTANT),
+  "mostly zero": (np.where(np.arange(ROWS) == 7, 0.123, 0), CONSTANT, REPEATED),
   "up to fifteen": (_RANDOM.integers(0, 16, ROWS), NIBBLE, SMALL_BYTE),
   "skewed counts": (_RANDOM.permutation([3] * 50 + [40] * 5 + [90] * 5), BYTE, SMALL_BYTE),
   "negative counts": (_RANDOM.integers(-300, -60, ROWS), BYTE, SMALL_BYTE),
