@@ -81,8 +81,8 @@ class _Decoder:
     self._of_arrays = _by_name(parts, string_names(dtype.size))
     codes = tf.cast(tf.io.decode_raw(self._joined["codes"], tf.uint8), tf.int32)
     self._numbers = tf.dynamic_partition(tf.range(sum(widths)), codes, len(CODES))
-    self._bases = self._decoded(["bases"], tf.float32)[:, tf.newaxis]
-    self._divisors = self._decoded(["divisors"], tf.float32)[:, tf.newaxis]
+    self._bases = tf.reshape(self._decoded(["bases"], tf.float32), [sum(widths), 1])
+    self._divisors = tf.reshape(self._decoded(["divisors"], tf.float32), [sum(widths), 1])
 
   def columns(self) -> tf.Tensor:
     """Returns what `decode` does."""
@@ -123,18 +123,18 @@ class _Decoder:
     length = tf.strings.length(content)
     # Eight bytes at a time: the last ones are filled up with zeros.
     packed = tf.io.decode_raw(content, tf.int64, fixed_length=(length // 8 + 1) * 8)
-    mask = tf.constant(0x0F0F0F0F0F0F0F0F, tf.int64)
     shifted = tf.bitwise.right_shift(packed, tf.constant(4, tf.int64))
-    halves = [
-      tf.reshape(
-        tf.reshape(tf.bitcast(tf.bitwise.bitwise_and(each, mask), tf.uint8), [-1])[:length],
-        tf.stack([-1, (self._rows + 1) // 2]),
-      )
-      for each in (packed, shifted)
-    ]
+    halves = [self._lower_halves(numbers, length) for numbers in (packed, shifted)]
     both = tf.concat(halves, axis=1)[:, : self._rows]
-    n_nibbles = tf.size(self._numbers[NIBBLE])
-    return both[:n_nibbles], both[n_nibbles:]
+    sizes = [tf.size(self._numbers[code]) for code in (NIBBLE, TWELVE_BITS)]
+    nibbles, high_of_12 = tf.split(both, tf.stack(sizes))
+    return nibbles, high_of_12
+
+  def _lower_halves(self, packed: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """Returns the lower four bits of each of so many bytes, uint8 [columns, half of the rows]."""
+    lower = tf.bitwise.bitwise_and(packed, tf.constant(0x0F0F0F0F0F0F0F0F, tf.int64))
+    of_bytes = tf.reshape(tf.bitcast(lower, tf.uint8), [-1])[:length]
+    return tf.reshape(of_bytes, tf.stack([-1, (self._rows + 1) // 2]))
 
   def _scaled(self, steps: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     bases, divisors = tf.gather(self._bases, columns), tf.gather(self._divisors, columns)

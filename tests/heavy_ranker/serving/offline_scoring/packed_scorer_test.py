@@ -79,21 +79,31 @@ def test_a_rerun_goes_on_with_the_shard_that_is_missing(folder, model, tmp_path)
   assert {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")} == expected
 
 
-def test_what_the_model_reads_has_to_be_packed(folder, model, tmp_path):
+@pytest.mark.parametrize(
+  "features, overrides, words",
+  [
+    (["binary"], (), "an input of .*, was not packed; found: binary"),
+    (
+      None,
+      ("train_data.preprocess.truncate_and_slice.continuous_feature_truncation=2",),
+      r"'continuous': found 2 float\(s\) an example, allowed: \d+ float",
+    ),
+  ],
+)
+def test_what_the_model_reads_has_to_be_packed(folder, model, tmp_path, features, overrides, words):
+  section = user_config(folder, *overrides).train_data
+  pack(section, str(tmp_path / "packed"), Options(features=features))
+  with pytest.raises(ConfigError, match=words):
+    scoring_run.score_records(model, packed(tmp_path / "packed"), str(tmp_path / "out"), ids=[])
+
+
+def test_what_was_made_otherwise_is_no_input_of_a_checkpoint(folder, tmp_path):
+  mask = "train_data.seg_dense_schema.mask_mantissa_features={continuous: 4}"
+  pack(user_config(folder, mask).train_data, str(tmp_path / "packed"))
   config = user_config(folder)
-  for name, features, words in (
-    ("some", ["binary"], "an input of .*, was not packed; found: binary"),
-    ("narrow", None, r"'continuous': found 2 float\(s\) an example, allowed: \d+ float"),
-  ):
-    section = config.train_data
-    if features is None:
-      changes = {"truncate_and_slice": {"continuous": {"truncate": 2}}}
-      section = user_config(folder).train_data
-      preprocess = {**(section.preprocess.model_dump() if section.preprocess else {}), **changes}
-      section = type(section).model_validate({**section.model_dump(), "preprocess": preprocess})
-    pack(section, str(tmp_path / name), Options(features=features))
-    with pytest.raises(ConfigError, match=words):
-      scoring_run.score_records(model, packed(tmp_path / name), str(tmp_path / "out"), ids=[])
+  model = example_scorer.checkpoint_model(config, f"{config.training.save_dir}/checkpoints/step-0")
+  with pytest.raises(ConfigError, match="'continuous': masked_mantissa_bits is 4 in the packed"):
+    scoring_run.score_records(model, packed(tmp_path / "packed"), str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("ids", [["meta.tweet_id"], ["record.continuous"], ["meta.user_id"] * 2])
