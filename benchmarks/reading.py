@@ -23,9 +23,10 @@ COMPRESSIONS = ("gzip", "raw")
 PACKED = {
   "packed_float32": Options(),
   "packed_float32_small": Options(compression="small"),
+  "packed_float32_none": Options(compression="none"),
   "packed_bfloat16": Options(feature_dtype="bfloat16"),
-  "packed_bfloat16_fast": Options(feature_dtype="bfloat16", compression="fast"),
   "packed_bfloat16_small": Options(feature_dtype="bfloat16", compression="small"),
+  "packed_bfloat16_none": Options(feature_dtype="bfloat16", compression="none"),
 }
 
 

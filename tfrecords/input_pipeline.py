@@ -31,7 +31,7 @@ from tfrecords.packed import recipes
 from tfrecords.packed.diagnosis import PackedExplained
 from tfrecords.packed.files import PackedFiles
 from tfrecords.packed.selection import Selection
-from tfrecords.packed.source import PackedSource
+from tfrecords.packed.source import PackedSource, in_one_thread
 from tfrecords.record_check import RecordCheck
 from tfrecords.record_places import files_and_positions
 from tfrecords.record_source import RecordSource
@@ -264,6 +264,7 @@ class InputPipeline(BatchPlan):
     else:
       parsed = self._records.mapped_in_order(self._records_read, parse, parsers)
     batches = parsed.prefetch(tf.data.AUTOTUNE)
+    batches = in_one_thread(batches) if self._config.packed else batches
     # Who only has the dataset has its reader, too.
     batches.records = self._records
     return batches

@@ -108,7 +108,7 @@ class FileSource:
       read = self._read_group
     files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
     at_a_time = max(1, min(_MOST_AT_A_TIME, batch_size // side_by_side))
-    records = _interleaved(files, read, side_by_side, at_a_time)
+    records = self._interleaved(files, read, side_by_side, at_a_time)
     if config.examples_shuffle_buffer_size <= 1:
       return records
     return records.shuffle(
@@ -121,6 +121,22 @@ class FileSource:
       return examples
     # Each file begins with another worker, so that short files do not favour the first ones.
     return examples.shard(self._share.count, (self._share.index - number) % self._share.count)
+
+  def _interleaved(
+    self,
+    files: tf.data.Dataset,
+    read: Callable[..., tf.data.Dataset],
+    side_by_side: int,
+    at_a_time: int,
+  ) -> tf.data.Dataset:
+    """Returns the examples of files by turns, some of each, of some files at a time."""
+    return files.interleave(
+      read,
+      cycle_length=side_by_side,
+      block_length=at_a_time,
+      num_parallel_calls=tf.data.AUTOTUNE,
+      deterministic=True,
+    )
 
   def _read_group(self, *files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(files).flat_map(self._read)
@@ -188,7 +204,7 @@ class RecordSource(FileSource):
 
     # One file at a time keeps their order. What is cut anew into batches is parsed: it is smaller,
     # and most batches need no copy.
-    blocks = _interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
+    blocks = self._interleaved(numbered_files(self._files), read, 1, _PARSED_BLOCKS_AT_A_TIME)
     if _has_ragged(blocks):  # To cut those anew costs more than reading ahead saves.
       return super().mapped_in_order(size, function, num_parallel_calls)
     return blocks.rebatch(size)
@@ -244,18 +260,3 @@ def _has_ragged(dataset: tf.data.Dataset) -> bool:
 def _placed_records(number: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
   records = tf.data.TFRecordDataset(path, compression_type=compression)
   return tf.data.Dataset.zip((records, tf.data.Dataset.range(first_place(number), tf.int64.max)))
-
-
-def _interleaved(
-  files: tf.data.Dataset,
-  read: Callable[..., tf.data.Dataset],
-  side_by_side: int,
-  at_a_time: int,
-) -> tf.data.Dataset:
-  return files.interleave(
-    read,
-    cycle_length=side_by_side,
-    block_length=at_a_time,
-    num_parallel_calls=tf.data.AUTOTUNE,
-    deterministic=True,
-  )

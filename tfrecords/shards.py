@@ -105,17 +105,44 @@ def require_unpacked(files: Sequence[Shard], key: str) -> None:
   Raises:
     DataError: a folder of theirs holds the manifest of packed records.
   """
-  folders = list(dict.fromkeys(os.path.dirname(file.path) for file in files))
   how = "" if key.startswith("--") else f" with --set {key}.packed=true"
+  for folder, is_packed in _packed_folders(files).items():
+    if is_packed:
+      raise DataError(
+        f"{key}: {folder} holds packed records ({PACKED_MANIFEST} is there), allowed here: those "
+        f"that the schema describes. Training, evaluation, calibration and scoring read packed "
+        f"ones{how}; everything else needs those they were made of"
+      )
+
+
+def are_packed(files: Sequence[Shard], key: str) -> bool:
+  """Tells whether files are packed records.
+
+  Args:
+    files: the files, at least one.
+    key: the configuration key or flag they come from, for the message.
+
+  Raises:
+    DataError: some are, and some are not.
+  """
+  found = _packed_folders(files)
+  if len(set(found.values())) > 1:
+    packed, other = (
+      [folder for folder, is_one in found.items() if is_one == kind][0] for kind in (True, False)
+    )
+    raise DataError(
+      f"{key}: {packed} holds packed records ({PACKED_MANIFEST} is there) and {other} does not, "
+      "allowed: files of one kind. Take them one after the other"
+    )
+  return all(found.values())
+
+
+def _packed_folders(files: Sequence[Shard]) -> dict[str, bool]:
+  """Returns of each folder of files whether it holds the manifest of packed records."""
+  folders = list(dict.fromkeys(os.path.dirname(file.path) for file in files))
+  manifests = [os.path.join(folder, PACKED_MANIFEST) for folder in folders]
   with ThreadPoolExecutor(_LOOK_AHEAD_THREADS) as threads:
-    manifests = [os.path.join(folder, PACKED_MANIFEST) for folder in folders]
-    for folder, is_packed in zip(folders, threads.map(tf.io.gfile.exists, manifests)):
-      if is_packed:
-        raise DataError(
-          f"{key}: {folder} holds packed records ({PACKED_MANIFEST} is there), allowed here: those "
-          f"that the schema describes. Training, evaluation and calibration read packed ones{how}; "
-          "everything else needs those they were made of"
-        )
+    return dict(zip(folders, threads.map(tf.io.gfile.exists, manifests)))
 
 
 def find_shards(

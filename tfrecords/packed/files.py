@@ -23,6 +23,7 @@ class PackedFiles:
 
   Attributes:
     manifest: of the first folder; all folders were packed alike.
+    entries: what the manifests say of each file.
     examples: over all files.
     sources: the files the examples are from; see `first_sources`.
     first_sources: of each file, what to add to its numbers of sources.
@@ -40,8 +41,8 @@ class PackedFiles:
       self.manifest = found[0]
       for folder, other in by_folder.items():
         _require_alike(folders[0], self.manifest, folder, other)
-      entries = list(threads.map(lambda shard: _entry(shard, by_folder), shards))
-    self.examples = sum(entry.examples for entry in entries)
+      self.entries = list(threads.map(lambda shard: _entry(shard, by_folder), shards))
+    self.examples = sum(entry.examples for entry in self.entries)
     self.sources: list[str] = []
     offsets: dict[str, int] = {}
     for folder, each in by_folder.items():

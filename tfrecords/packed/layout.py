@@ -1,18 +1,15 @@
 """The bytes of a packed record: a block of examples, array by array.
 
 A record is a tf.train.Example with the number of its examples, `rows` (int64), and a bytes_list for
-each array [rows, width]. Bytes are little-endian. There are two layouts:
+each array [rows, width]. Bytes are little-endian. There are three layouts:
 
 * rows: one string, the values row by row.
-* planes: the array is transposed, so that a column's values follow one another, and cut into
-  planes: plane k holds byte k (0 is the least significant) of all of its values. Zero bytes at the
-  end of a plane are left out; then some planes are zlib streams. Bytes of the same significance in
-  the same column are alike, so that run lengths and Huffman codes find what there is to find.
+* columns: floats, in strings by `tfrecords.packed.column_codes`.
+* planes: integers, byte by byte, in one zlib stream: byte 0, the least significant one, of all
+  values, column by column, then byte 1 of all values, and so on.
 """
 
-import functools
 import itertools
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,15 +17,12 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.packed import column_codes, column_decoding
+
 ROWS = "rows"
 Dtype = Literal["float32", "bfloat16", "int64"]
-Layout = Literal["rows", "planes"]
+Layout = Literal["rows", "columns", "planes"]
 DTYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16, "int64": tf.int64}
-PLANES = {name: dtype.size for name, dtype in DTYPES.items()}
-
-_LEVEL = 6
-# Of the same size, for products and sums that put planes together.
-_INTEGERS = {"float32": tf.int32, "bfloat16": tf.uint16, "int64": tf.int64}
 
 
 @dataclass(frozen=True)
@@ -39,29 +33,41 @@ class Array:
     name: its key in the record.
     width: its columns.
     dtype: how values are stored: "float32", "bfloat16" or "int64".
-    layout: "rows" or "planes".
-    zlib_planes: which planes are zlib streams.
+    layout: "rows", "columns" for floats, or "planes" for integers.
   """
 
   name: str
   width: int
   dtype: Dtype
   layout: Layout
-  zlib_planes: tuple[int, ...] = ()
+
+  @property
+  def number_of_strings(self) -> int:
+    """How many strings it has in a record."""
+    if self.layout == "columns":
+      return len(column_codes.string_names(DTYPES[self.dtype].size))
+    return 1
 
 
-def encode(values: Mapping[str, np.ndarray], arrays: Sequence[Array]) -> bytes:
+def encode(
+  values: Mapping[str, np.ndarray], arrays: Sequence[Array], price_of_inflating: float = 0.0
+) -> bytes:
   """Returns the record of a block.
 
   Args:
     values: by name, [rows, width]; float32, int64, or for bfloat16 uint16 that holds its bits.
     arrays: what the record shall hold.
+    price_of_inflating: see `tfrecords.packed.column_codes.encode`.
   """
+  make = {
+    "rows": _rows_of,
+    "columns": lambda array: column_codes.encode(array, price_of_inflating),
+    "planes": _planes_of,
+  }
   rows = len(values[arrays[0].name])
   features = {ROWS: tf.train.Feature(int64_list=tf.train.Int64List(value=[rows]))}
   for array in arrays:
-    make = _planes_of if array.layout == "planes" else _rows_of
-    strings = make(values[array.name], array)
+    strings = make[array.layout](values[array.name])
     features[array.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=strings))
   example = tf.train.Example(features=tf.train.Features(feature=features))
   return example.SerializeToString(deterministic=True)
@@ -87,8 +93,7 @@ def decode(
   """
   specification: dict[str, tf.io.FixedLenFeature] = {ROWS: tf.io.FixedLenFeature([], tf.int64)}
   for array in arrays:
-    n_strings = PLANES[array.dtype] if array.layout == "planes" else 1
-    specification[array.name] = tf.io.FixedLenFeature([n_strings], tf.string)
+    specification[array.name] = tf.io.FixedLenFeature([array.number_of_strings], tf.string)
   parsed = tf.io.parse_single_example(record, specification, example_names=name)
   with tf.control_dependencies([_check(parsed[ROWS], max_rows, name)]):
     rows = tf.cast(parsed[ROWS], tf.int32)
@@ -109,25 +114,14 @@ def columns(arrays: Sequence[Array]) -> dict[str, tuple[str, int, int]]:
   return found
 
 
-def _rows_of(values: np.ndarray, array: Array) -> list[bytes]:
+def _rows_of(values: np.ndarray) -> list[bytes]:
   return [values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()]
 
 
-def _planes_of(values: np.ndarray, array: Array) -> list[bytes]:
-  little_endian = values.dtype.newbyteorder("<")
-  by_column = np.ascontiguousarray(values.T).astype(little_endian, copy=False)
-  of_bytes = by_column.view(np.uint8).reshape(-1, PLANES[array.dtype])
-  planes = [of_bytes[:, plane].tobytes().rstrip(b"\0") for plane in range(of_bytes.shape[1])]
-  return [
-    _compressed(content) if plane in array.zlib_planes else content
-    for plane, content in enumerate(planes)
-  ]
-
-
-def _compressed(content: bytes) -> bytes:
-  # Run lengths and Huffman codes: smaller here than what searching for repeated strings finds.
-  stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
-  return stream.compress(content) + stream.flush()
+def _planes_of(values: np.ndarray) -> list[bytes]:
+  by_column = np.ascontiguousarray(values.T).astype(values.dtype.newbyteorder("<"), copy=False)
+  of_bytes = by_column.view(np.uint8).reshape(-1, values.dtype.itemsize)
+  return [column_codes.squeezed(np.ascontiguousarray(of_bytes.T))]
 
 
 def _check(rows: tf.Tensor, max_rows: int, name: tf.Tensor) -> tf.Operation:
@@ -142,10 +136,11 @@ def _decode_dtype(
   # Runs of arrays of one layout; the order stays.
   parts: list[tf.Tensor] = []
   for layout, run in itertools.groupby(arrays, lambda array: array.layout):
-    if layout == "planes":
-      parts.append(_from_planes(parsed, list(run), rows))
-    else:
+    if layout == "rows":
       parts += [_from_rows(parsed[array.name][0], array, rows) for array in run]
+    else:
+      decode_run = _from_columns if layout == "columns" else _from_planes
+      parts.append(decode_run(parsed, list(run), rows))
   return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
 
@@ -154,26 +149,18 @@ def _from_rows(content: tf.Tensor, array: Array, rows: tf.Tensor) -> tf.Tensor:
   return tf.reshape(values, tf.stack([rows, array.width]))
 
 
+def _from_columns(
+  parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
+) -> tf.Tensor:
+  strings, widths = [parsed[array.name] for array in arrays], [array.width for array in arrays]
+  return tf.transpose(column_decoding.decode(strings, widths, rows, DTYPES[arrays[0].dtype]))
+
+
 def _from_planes(
   parsed: Mapping[str, tf.Tensor], arrays: Sequence[Array], rows: tf.Tensor
 ) -> tf.Tensor:
-  dtype = arrays[0].dtype
-  integer = _INTEGERS[dtype]
-  width = sum(array.width for array in arrays)
-  terms = []
-  for plane in range(PLANES[dtype]):
-    parts = [_plane(parsed[array.name][plane], array, plane, rows) for array in arrays]
-    joined = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
-    # Products and sums wrap around, which makes them shifts and ors, only several times as fast.
-    factor = np.array(1 << 8 * plane, np.uint64).astype(integer.as_numpy_dtype)
-    terms.append(tf.cast(joined, integer) * factor)
-  total = functools.reduce(tf.add, terms)
-  by_column = tf.reshape(total, tf.stack([width, rows]))
-  return tf.ensure_shape(tf.transpose(tf.bitcast(by_column, DTYPES[dtype])), [None, width])
-
-
-def _plane(content: tf.Tensor, array: Array, plane: int, rows: tf.Tensor) -> tf.Tensor:
-  """Returns uint8 [width * rows]."""
-  if plane in array.zlib_planes:
-    content = tf.io.decode_compressed(content, "ZLIB")
-  return tf.io.decode_raw(content, tf.uint8, fixed_length=array.width * rows)
+  planes = []
+  for array in arrays:
+    content = tf.io.decode_raw(column_decoding.inflate(parsed[array.name][0]), tf.uint8)
+    planes.append(tf.reshape(content, tf.stack([tf.int64.size, array.width, rows])))
+  return tf.bitcast(tf.transpose(tf.concat(planes, axis=1)), tf.int64)

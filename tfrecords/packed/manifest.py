@@ -10,12 +10,12 @@ import tensorflow as tf
 from tfrecords import files
 from tfrecords.config.strict_model import StrictModel, inconsistent, validate
 from tfrecords.errors import ConfigError, DataError, reason
-from tfrecords.packed.layout import PLANES, Array
+from tfrecords.packed.layout import Array
 from tfrecords.shards import PACKED_MANIFEST
 
 FILE_NAME = PACKED_MANIFEST
 FORMAT = "packed records"
-VERSION = 1
+VERSION = 2
 
 # Where a file of the folder cannot be written.
 WAY_OUT = (
@@ -38,8 +38,7 @@ class PackedArray(StrictModel):
     name: its key in the record.
     width: columns.
     dtype: how values are stored.
-    layout: rows or planes.
-    zlib_planes: which planes are zlib streams.
+    layout: "rows", "columns" or "planes".
     recipe: what was made of the records to get it, see `tfrecords.packed.recipes`; compared with
       what a configuration asks for.
   """
@@ -47,23 +46,21 @@ class PackedArray(StrictModel):
   name: str
   width: pydantic.PositiveInt
   dtype: Literal["float32", "bfloat16", "int64"]
-  layout: Literal["rows", "planes"]
-  zlib_planes: list[pydantic.NonNegativeInt] = []
+  layout: Literal["rows", "columns", "planes"]
   recipe: dict[str, Value] = {}
 
   @pydantic.model_validator(mode="after")
-  def _check_planes(self) -> "PackedArray":
-    planes = PLANES[self.dtype] if self.layout == "planes" else 0
-    if not set(self.zlib_planes) <= set(range(planes)):
-      raise inconsistent(
-        f"zlib_planes: found {self.zlib_planes}, allowed: some of the {planes} there are"
-      )
+  def _check_layout(self) -> "PackedArray":
+    other = "columns" if self.dtype == "int64" else "planes"
+    if self.layout == other:
+      allowed = "rows, planes" if self.dtype == "int64" else "rows, columns"
+      raise inconsistent(f"layout: found {other} for {self.dtype}, allowed: {allowed}")
     return self
 
   @property
   def array(self) -> Array:
     """What the layout has to know of it."""
-    return Array(self.name, self.width, self.dtype, self.layout, tuple(self.zlib_planes))
+    return Array(self.name, self.width, self.dtype, self.layout)
 
 
 class PackedShard(StrictModel):

@@ -1,4 +1,4 @@
-"""What scores serialized records: an export as it is served, or a checkpoint."""
+"""What scores records, serialized or packed: an export as it is served, or a checkpoint."""
 
 import hashlib
 import json
@@ -19,27 +19,35 @@ from heavy_ranker.serving.export_folder import (
   hash_of_files,
   tasks_of,
 )
-from heavy_ranker.serving.signatures import SCORE_EXAMPLES, ServingModule
-from tfrecords import paths
+from heavy_ranker.serving.signatures import SCORE_EXAMPLES, SERVING_DEFAULT, ServingModule
+from tfrecords import paths, schema
 from tfrecords.errors import StorageError, reason
 from tfrecords.folders import on_this_machine
+from tfrecords.packed.recipes import Recipe, feature_recipe
+from tfrecords.preprocessing import Preprocessor
 
 
 @dataclass(frozen=True)
 class ExampleScorer:
-  """A function of serialized tf.Examples, with its tasks.
+  """Functions of serialized tf.Examples and of the model's inputs, with their tasks.
 
   Attributes:
     origin: the export or checkpoint, for the messages.
     tasks: the model's tasks in order.
     function: serialized Examples [n] -> `score` [n] and each task's probability [n], float32.
     owner: keeps the variables alive.
+    of_inputs: the model's inputs by name [n, width] -> the same.
+    inputs: shape and dtype of each of them, after preprocessing.
+    recipes: how each comes about of the records, if that is known; see `tfrecords.packed.recipes`.
   """
 
   origin: str
   tasks: tuple[str, ...]
   function: Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
   owner: Any = field(repr=False)
+  of_inputs: Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
+  inputs: Mapping[str, tf.TensorSpec]
+  recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,18 +109,21 @@ def _load_export(folder: str) -> ExampleScorer:
       loaded = tf.saved_model.load(local_folder)
   except (tf.errors.OpError, OSError, ValueError, IndexError) as error:
     raise StorageError(f"{folder}: the export cannot be loaded: {reason(error)}") from None
-  signature = loaded.signatures.get(SCORE_EXAMPLES)
-  if signature is None:
-    raise StorageError(
-      f"{folder}: the export has no signature {SCORE_EXAMPLES!r}, found: "
-      f"{', '.join(loaded.signatures)}. Export it again with //heavy_ranker:export"
-    )
+  for name in (SCORE_EXAMPLES, SERVING_DEFAULT):
+    if name not in loaded.signatures:
+      raise StorageError(
+        f"{folder}: the export has no signature {name!r}, found: {', '.join(loaded.signatures)}. "
+        "Export it again with //heavy_ranker:export"
+      )
+  signature, of_inputs = loaded.signatures[SCORE_EXAMPLES], loaded.signatures[SERVING_DEFAULT]
   (examples,) = signature.structured_input_signature[1]
   return ExampleScorer(
     folder,
     tasks_of(folder, signature.structured_outputs),
     lambda serialized: signature(**{examples: serialized}),
     loaded,
+    lambda inputs: of_inputs(**inputs),
+    of_inputs.structured_input_signature[1],
   )
 
 
@@ -121,4 +132,20 @@ def _restore(config: HeavyRankerConfig, checkpoint: str) -> ExampleScorer:
   ranker = build_model(config, weights_follow=True, calibration=calibration)
   restore_weights(ranker, checkpoint)
   module = ServingModule(config, ranker)
-  return ExampleScorer(checkpoint, tuple(config.model.tasks), module.score_examples, module)
+  inputs = module.serving_default.structured_input_signature[1]
+  return ExampleScorer(
+    checkpoint,
+    tuple(config.model.tasks),
+    module.score_examples,
+    module,
+    lambda batch: module.serving_default(**batch),
+    inputs,
+    _recipes(config, tuple(inputs)),
+  )
+
+
+def _recipes(config: HeavyRankerConfig, names: tuple[str, ...]) -> dict[str, Recipe]:
+  section = config.train_data
+  known, preprocessor = schema.features_of(section), Preprocessor(section.preprocess)
+  preprocessor.outputs(known, section.tasks, names)
+  return {name: feature_recipe(name, known, preprocessor) for name in names}

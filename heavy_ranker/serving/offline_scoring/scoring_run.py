@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +20,7 @@ from heavy_ranker.serving.offline_scoring.manifest import (
   output_paths,
   source_of,
 )
+from heavy_ranker.serving.offline_scoring.packed_scorer import PackedScorer, find_packed_ids
 from heavy_ranker.serving.offline_scoring.record_ids import IdReader, find_ids
 from heavy_ranker.serving.offline_scoring.score_file import SCORE, score_file
 from heavy_ranker.serving.offline_scoring.shard_scorer import ShardScorer
@@ -28,16 +29,25 @@ from tfrecords import paths, shards
 from tfrecords.errors import ConfigError
 from tfrecords.files import remove_unfinished
 from tfrecords.folders import make_writable
+from tfrecords.packed.shard_reader import ShardReader
 from tfrecords.reading_progress import ReadingProgress
+from tfrecords.schema import Feature
 from tfrecords.shards import Shard
 
 
 @dataclass(frozen=True)
 class Inputs:
-  """Files of records, with their names below the folder that the glob or the section names."""
+  """Files of records, with their names below the folder that the glob or the section names.
+
+  Attributes:
+    files: the files.
+    names: of each of them.
+    packed: reads the files if //tfrecords:pack wrote them.
+  """
 
   files: list[Shard]
   names: list[str]
+  packed: Optional[ShardReader] = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,10 @@ def inputs_of_glob(pattern: str, key: str = "--inputs") -> Inputs:
     ConfigError, DataError: there are none, or they hold no records.
   """
   files = shards.find_shards(pattern, key)
-  shards.require_unpacked(files, key)
   fixed = re.split(r"[*?\[]", paths.resolve(pattern, key))[0]
   folder = fixed[: fixed.rfind("/") + 1]
-  return Inputs(files, [file.path.removeprefix(folder) for file in files])
+  packed = ShardReader(files, key) if shards.are_packed(files, key) else None
+  return Inputs(files, [file.path.removeprefix(folder) for file in files], packed)
 
 
 def inputs_of_partition(config: HeavyRankerConfig, partition: Optional[str] = None) -> Inputs:
@@ -91,8 +101,10 @@ def inputs_of_partition(config: HeavyRankerConfig, partition: Optional[str] = No
     )
   section, key = config.validation_data[name], f"validation_data.{name}"
   files = shards.shards_of(section, key)
-  shards.require_unpacked(files, key)
-  return Inputs(files, shards.names_below_inputs(files, section, key))
+  if not section.packed:
+    shards.require_unpacked(files, key)
+  packed = ShardReader(files, key) if section.packed else None
+  return Inputs(files, shards.names_below_inputs(files, section, key), packed)
 
 
 def score_records(
@@ -126,12 +138,16 @@ def score_records(
   folder = paths.resolve(output_dir, "--output_dir")
   _require_apart(folder, inputs)
   outputs = output_paths(folder, inputs.names, file_format)
-  found = find_ids(inputs.files[0], ids)
+  packed = inputs.packed
+  found = find_ids(inputs.files[0], ids) if packed is None else find_packed_ids(packed, ids)
   # Only what this command has written is moved.
   moved = set_aside(folder) if fresh and is_there(folder) else None
   manifest = Manifest(make_writable(output_dir, "--output_dir"))
   recipe = Recipe(
-    model.identity, model.origin, file_format, {feature.name: feature.dtype for feature in found}
+    model.identity,
+    model.origin,
+    file_format,
+    {feature.name: feature.dtype for feature in found},
   )
   finished = manifest.settle(
     recipe, {path: source_of(shard) for path, shard in zip(outputs, inputs.files)}
@@ -143,7 +159,11 @@ def score_records(
     scorer = model.load()
     columns = _columns(scorer, recipe)
     started = time.monotonic()
-    examples = sum(_score_files(scorer, IdReader(found), batch_size, left))
+    if packed is None:
+      shard_scorer = ShardScorer(scorer, IdReader(found), batch_size)
+    else:
+      shard_scorer = PackedScorer(scorer, found, batch_size, packed)
+    examples = sum(_score_files(shard_scorer, found, scorer.tasks, left))
     seconds = time.monotonic() - started
   return ScoringResult(folder, columns, len(outputs), len(finished), examples, seconds, moved)
 
@@ -170,14 +190,16 @@ def _columns(scorer: ExampleScorer, recipe: Recipe) -> tuple[str, ...]:
 
 
 def _score_files(
-  scorer: ExampleScorer, ids: IdReader, batch_size: int, left: Sequence[tuple[Shard, str]]
+  shard_scorer: Union[ShardScorer, PackedScorer],
+  ids: Sequence[Feature],
+  tasks: Sequence[str],
+  left: Sequence[tuple[Shard, str]],
 ) -> Iterator[int]:
   """Yields how many records each file had."""
-  shard_scorer = ShardScorer(scorer, ids, batch_size)
   with ReadingProgress([shard for shard, _ in left], "scoring") as progress:
     for number, (shard, path) in enumerate(left):
       started, examples = time.monotonic(), 0
-      with score_file(path, ids.features, scorer.tasks) as write:
+      with score_file(path, ids, tasks) as write:
         for batch, lengths in shard_scorer.score(shard):
           write(batch)
           examples += len(batch)

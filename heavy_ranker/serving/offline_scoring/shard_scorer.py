@@ -1,9 +1,6 @@
 """Scores the records of one file, in their order, a batch on each core at a time."""
 
-import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from typing import Optional
 
 import numpy as np
@@ -12,14 +9,13 @@ import tensorflow as tf
 from heavy_ranker.serving.offline_scoring.example_scorer import ExampleScorer
 from heavy_ranker.serving.offline_scoring.record_ids import IdReader
 from heavy_ranker.serving.offline_scoring.score_file import SCORE, ScoredBatch
+from heavy_ranker.serving.offline_scoring.threaded import in_threads
 from tfrecords import diagnosis
 from tfrecords.errors import CheckpointError, DataError
 from tfrecords.shards import Shard
 
 # TensorFlow quotes a record it cannot parse, and fails to when that is no UTF-8.
 _UNUSABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
-# TensorFlow shares all cores among its kernels already; the second batch fills their gaps.
-_THREADS = max(1, min(2, os.cpu_count() or 1))
 
 
 class ShardScorer:
@@ -41,17 +37,12 @@ class ShardScorer:
       DataError: the file is damaged, or a record cannot be used; names it.
       CheckpointError: the model's output for a record is not finite.
     """
-    explained = diagnosis.Explained([shard], self._ids.check, "--inputs")
-    with explained, ThreadPoolExecutor(_THREADS) as threads:
-      pending: deque[Future] = deque()
-      start = 0
-      for records in self._batches(shard):
-        pending.append(threads.submit(self._score_batch, records, start, shard.path))
-        start += len(records)
-        if len(pending) > _THREADS:
-          yield pending.popleft().result()
-      while pending:
-        yield pending.popleft().result()
+
+    def score(records: tf.Tensor, start: int) -> tuple[ScoredBatch, np.ndarray]:
+      return self._score_batch(records, start, shard.path)
+
+    with diagnosis.Explained([shard], self._ids.check, "--inputs"):
+      yield from in_threads(score, self._batches(shard), self._batch_size)
 
   def _batches(self, shard: Shard) -> tf.data.Dataset:
     records = tf.data.TFRecordDataset(shard.path, compression_type=shard.compression)
@@ -68,13 +59,7 @@ class ShardScorer:
       if row is None:
         raise
       raise self._unusable(f"{path}: record {start + row}", records[row], error) from None
-    scores = {name: outputs[name].numpy() for name in (SCORE, *self._scorer.tasks)}
-    finite = np.all([np.isfinite(values) for values in scores.values()], axis=0)
-    if not finite.all():
-      raise CheckpointError(
-        f"{self._scorer.origin}: what the model says of a record is not finite ({path}: record "
-        f"{start + int(np.argmin(finite))}); use another model"
-      )
+    scores = finite_scores(self._scorer, outputs, start, f"{path}: record")
     return ScoredBatch(ids, scores), tf.strings.length(records).numpy()
 
   def _first_unusable(self, records: tf.Tensor) -> Optional[int]:
@@ -103,3 +88,27 @@ class ShardScorer:
       f"{place}: the model cannot read it: {diagnosis.what_failed(error)}. Write the file again, "
       "or use a model of such records"
     )
+
+
+def finite_scores(
+  scorer: ExampleScorer, outputs: Mapping[str, tf.Tensor], start: int, where: str
+) -> dict[str, np.ndarray]:
+  """Returns a batch's scores by column, float32 [n].
+
+  Args:
+    scorer: the model.
+    outputs: what it says of the batch.
+    start: the place of the batch's first row.
+    where: what that is a place in, for the message.
+
+  Raises:
+    CheckpointError: one is not finite.
+  """
+  scores = {name: outputs[name].numpy() for name in (SCORE, *scorer.tasks)}
+  finite = np.all([np.isfinite(values) for values in scores.values()], axis=0)
+  if not finite.all():
+    raise CheckpointError(
+      f"{scorer.origin}: what the model says of a record is not finite ({where} "
+      f"{start + int(np.argmin(finite))}); use another model"
+    )
+  return scores

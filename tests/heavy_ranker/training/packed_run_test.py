@@ -16,7 +16,7 @@ def configs_fixture(tmp_path):
   """How to make a configuration of either kind of records; each has a run of its own."""
   path = write_config(tmp_path)
   config = load_config(path)
-  options = Options(compression="small", examples_per_record=16)
+  options = Options(examples_per_record=16)
   pack(config.train_data, str(tmp_path / "packed"), options)
   pack(config.validation_data["validation"], str(tmp_path / "packed_validation"), options)
 

@@ -1,7 +1,9 @@
 """Packed records that cannot be read, or are not what a configuration asks for."""
 
 import json
+import zlib
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -16,6 +18,7 @@ from tests.tfrecords.record_files import record
 from tfrecords.analysis import analyze
 from tfrecords.errors import ConfigError, DataError, UserError
 from tfrecords.input_pipeline import InputPipeline
+from tfrecords.packed import column_codes
 from tfrecords.recorded_probabilities import probability_features
 
 BAZEL_SIZE = "medium"
@@ -53,8 +56,8 @@ def _shard(folder, number=1):
     ("{", "is no JSON"),
     ("[1]", "found .*allowed: a mapping"),
     ("{}", "format: found nothing"),
-    ('{"format": "packed records", "version": 2}', "found version 2 of the layout, allowed: 1"),
-    ('{"format": "something", "version": 1}', "format: found 'something'"),
+    ('{"format": "packed records", "version": 1}', "found version 1 of the layout, allowed: 2"),
+    ('{"format": "something", "version": 2}', "format: found 'something'"),
   ],
 )
 def test_a_manifest_that_cannot_be_used(folder, content, message):
@@ -70,7 +73,7 @@ def test_a_manifest_that_contradicts_itself(folder, mistake):
   if mistake == "labels":
     _change_manifest(folder, labels=["is_liked"])
   elif mistake == "planes":
-    _change_manifest(folder, arrays=[{**arrays[0], "zlib_planes": [4]}, *arrays[1:]])
+    _change_manifest(folder, arrays=[{**arrays[0], "layout": "planes"}, *arrays[1:]])
   elif mistake == "source":
     _change_manifest(folder, arrays=[each for each in arrays if each["name"] != "source"])
   else:
@@ -108,6 +111,41 @@ def test_foreign_records_in_a_file_of_the_right_size(folder, content):
   _change_manifest(folder, shards=shards)
   message = _complaint(DataError, packed_config(folder))
   assert "part-00001-of-00003.tfrecord: record 0: is no packed record of this folder" in message
+
+
+def _change_string(folder, array, name, content):
+  """Gives an array of the second record of a shard another string."""
+  records = list(tf.data.TFRecordDataset(str(_shard(folder))).as_numpy_iterator())
+  example = tf.train.Example.FromString(records[1])
+  strings = example.features.feature[array].bytes_list.value
+  strings[column_codes.string_names(4).index(name)] = content
+  path = record_files.write_shard(_shard(folder), [records[0], example.SerializeToString()])
+  shards = json.loads((folder / "packed" / "packed.json").read_text())["shards"]
+  shards[1]["size"] = path.stat().st_size
+  _change_manifest(folder, shards=shards)
+
+
+@pytest.mark.parametrize(
+  "name, content",
+  [
+    ("codes", zlib.compress(bytes([77] * 5))),
+    ("codes", zlib.compress(bytes(4))),
+    ("codes", b"no zlib"),
+    ("bases", bytes(3)),
+    ("divisors", zlib.compress(bytes(400))[:-7]),
+    ("exception_places", np.int32([1 << 30]).tobytes()),
+    ("exceptions", bytes(400)),
+    ("segment_of_rows", zlib.compress(b"")),
+    ("segment_of_rows", zlib.compress(np.int32([5, -9, 1 << 30]).tobytes())),
+    ("raw", bytes(7)),
+    ("nibbles", bytes(1)),
+    ("highest_plane", zlib.compress(bytes(9))),
+  ],
+)
+def test_strings_that_fit_no_columns(folder, name, content):
+  _change_string(folder, "feature/continuous", name, content)
+  message = _complaint(DataError, packed_config(folder))
+  assert "part-00001-of-00003.tfrecord: record 1: is no packed record of this folder" in message
 
 
 def test_a_file_that_vanishes_while_it_is_read(folder):

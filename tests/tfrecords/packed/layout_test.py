@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrecords.packed.layout import PLANES, Array, columns, decode, encode
+from tfrecords.packed.layout import DTYPES, Array, columns, decode, encode
 
 _BITS = {"float32": np.uint32, "bfloat16": np.uint16, "int64": np.int64}
 
@@ -19,12 +19,11 @@ def blocks(draw):
   rows = draw(st.integers(1, 9))
   arrays, values = [], {}
   for number in range(draw(st.integers(1, 4))):
-    dtype = draw(st.sampled_from(sorted(PLANES)))
-    layout = draw(st.sampled_from(["rows", "planes"]))
-    planes = draw(st.sets(st.integers(0, PLANES[dtype] - 1))) if layout == "planes" else ()
-    array = Array(f"array {number}", draw(st.integers(1, 5)), dtype, layout, tuple(sorted(planes)))
+    dtype = draw(st.sampled_from(sorted(DTYPES)))
+    layout = draw(st.sampled_from(["rows", "planes" if dtype == "int64" else "columns"]))
+    array = Array(f"array {number}", draw(st.integers(1, 5)), dtype, layout)
     generator = np.random.default_rng(draw(st.integers(0, 99)))
-    content = generator.integers(0, 256, (rows, array.width * PLANES[dtype]), np.uint8)
+    content = generator.integers(0, 256, (rows, array.width * DTYPES[dtype].size), np.uint8)
     # Zeros at the ends of planes, and whole planes of them.
     content[:, draw(st.integers(0, content.shape[1])) :] = 0
     content[draw(st.integers(0, rows)) :] = 0
@@ -59,7 +58,7 @@ def _as_numpy(bits):
 
 
 def test_decoding_some_arrays_in_a_graph():
-  arrays = [Array("a", 2, "float32", "planes", (3,)), Array("b", 1, "int64", "rows")]
+  arrays = [Array("a", 2, "float32", "columns"), Array("b", 1, "int64", "rows")]
   values = {"a": np.float32([[1, -2], [0.5, 3]]), "b": np.int64([[-1], [2**62]])}
   record = encode(values, arrays)
   decoded = tf.function(lambda: _decoded(record, arrays[1:], 2))()
@@ -68,18 +67,17 @@ def test_decoding_some_arrays_in_a_graph():
 
 
 def test_the_documented_bytes():
-  arrays = [Array("plain", 2, "float32", "rows"), Array("cut", 2, "bfloat16", "planes", (1,))]
+  arrays = [Array("plain", 2, "float32", "rows"), Array("cut", 2, "int64", "planes")]
   values = {
     "plain": np.float32([[1, 2], [3, 4]]),
-    "cut": np.uint16([[0x3F80, 0], [0xBF81, 0x0001]]),
+    "cut": np.int64([[1, 0x0203], [0x0400, 0]]),
   }
   found = tf.train.Example.FromString(encode(values, arrays)).features.feature
   assert list(found["rows"].int64_list.value) == [2]
   assert list(found["plain"].bytes_list.value) == [values["plain"].astype("<f4").tobytes()]
-  low, high = found["cut"].bytes_list.value
-  # Column by column, the lowest byte first, zeros at the end left out.
-  assert low == b"\x80\x81\x00\x01"
-  assert zlib.decompress(high) == b"\x3f\xbf"
+  (planes,) = found["cut"].bytes_list.value
+  # The lowest bytes first, column by column.
+  assert zlib.decompress(planes) == b"\1\0\3\0" + b"\0\4\2\0" + bytes(6 * 4)
 
 
 @pytest.mark.parametrize("rows", [0, -1, 5, 2**40])

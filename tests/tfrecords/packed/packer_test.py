@@ -33,7 +33,7 @@ def test_what_is_written(tmp_path):
     "packed.json",
     *(f"part-0000{number}-of-00003.tfrecord" for number in range(3)),
   ]
-  assert (content["format"], content["version"], content["examples"]) == ("packed records", 1, 15)
+  assert (content["format"], content["version"], content["examples"]) == ("packed records", 2, 15)
   assert [shard["examples"] for shard in content["shards"]] == [5, 4, 6]
   assert content["sources"] == [f"part-{number}.tfrecord" for number in range(3)]
   assert content["labels"] == ["is_liked", "is_replied"]

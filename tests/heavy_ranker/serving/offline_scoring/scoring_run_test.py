@@ -1,5 +1,6 @@
 """Offline scoring: what is served, in the records' order, again and again the same."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -313,7 +314,7 @@ def test_a_model_of_no_finite_scores(folder, model, tmp_path):
       row = tf.range(len(records)) == 7
       return {**outputs, "score": tf.where(row, np.nan, outputs["score"])}
 
-    return example_scorer.ExampleScorer("broken", loaded.tasks, broken, loaded)
+    return dataclasses.replace(loaded, origin="broken", function=broken)
 
   broken = example_scorer.Model("broken", "broken", load)
   with pytest.raises(CheckpointError, match=r"^broken: .*part-0.gz: record 7"):
