@@ -270,7 +270,7 @@ class InputPipeline(BatchPlan):
     return batches
 
   def _shuffled(self) -> tf.data.Dataset:
-    records = self._records.shuffled(self._records_read)
+    records = self._records.shuffled()
     # Only here: repeated files would be interleaved with themselves, so that a batch holds the
     # same record several times and an epoch has no end.
     records = records.repeat() if self._config.repeat_files else records

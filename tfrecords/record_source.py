@@ -21,8 +21,8 @@ from tfrecords.skipped_data import SkippedData
 from tfrecords.worker_share import WHOLE, WorkerShare
 
 _COUNTED_TOGETHER = 256
-# Twice as many of a file wait in memory.
-_MOST_AT_A_TIME = 16
+# Twice as many of a file wait in memory. The order of records must not depend on the batch size.
+_AT_A_TIME = 8
 _MOST_PARSED_TOGETHER, _PARSED_BLOCKS_AT_A_TIME = 128, 2
 
 
@@ -89,13 +89,8 @@ class FileSource:
     examples = self._read(number, path, compression)
     return (examples if first is None else examples.skip(first)).batch(size)
 
-  def shuffled(self, batch_size: int) -> tf.data.Dataset:
-    """Returns every record once, in another order each time the dataset is read.
-
-    Args:
-      batch_size: of the batches they become. However many records are taken from a file at a time,
-        a batch holds some of every file that is read side by side.
-    """
+  def shuffled(self) -> tf.data.Dataset:
+    """Returns every record once, in another order each time the dataset is read."""
     config = self._config
     side_by_side = config.interleave_num_parallel_calls or config.DEFAULT_INTERLEAVE_FILES
     files, read = numbered_files(self._files), self._read
@@ -107,8 +102,7 @@ class FileSource:
       ).batch(config.file_batch_size)
       read = self._read_group
     files = files.shuffle(len(self._files), seed=config.shuffle_seed, reshuffle_each_iteration=True)
-    at_a_time = max(1, min(_MOST_AT_A_TIME, batch_size // side_by_side))
-    records = self._interleaved(files, read, side_by_side, at_a_time)
+    records = self._interleaved(files, read, side_by_side, _AT_A_TIME)
     if config.examples_shuffle_buffer_size <= 1:
       return records
     return records.shuffle(

@@ -12,7 +12,7 @@ from tfrecords.errors import ConfigError, DataError
 from tfrecords.input_pipeline import InputPipeline, make_dataset
 
 # Of four files of three records each, with a shuffle buffer of five; two epochs.
-PINNED = [[3, 6, 7, 0, 10, 4], [5, 1, 9, 8, 2, 11], [10, 3, 7, 6, 1, 0], [2, 5, 4, 11, 8, 9]]
+PINNED = [[2, 1, 8, 0, 4, 3], [10, 7, 6, 9, 5, 11], [1, 0, 6, 11, 2, 10], [3, 5, 7, 8, 4, 9]]
 
 
 @pytest.fixture(name="make")

@@ -27,8 +27,6 @@ COMPARABLE = (
   *(f"model.tasks.{task}.mlp_config.batch_norm=null" for task in TASKS),
   f"model.tasks.{TASKS[2]}.mlp_config.dropout=null",
   "optimizer.adam.epsilon=1.0e-3",
-  # How many records are taken from a file at a time, before another's turn, depends on the batch.
-  "train_data.interleave_num_parallel_calls=1",
 )
 EXAMPLE_TASKS = example_config.TASKS
 MICRO_BATCH = 4
