@@ -35,6 +35,11 @@ _CHANGES = (
   # Adam would make whole steps of the noise in gradients that are truly 0.
   ("optimizer", "adam", "epsilon", 1e-3),
 )
+# Two weights that fill a pack of gradients each.
+_SEVERAL_PACKS = (
+  ("model", "backbone", {"mlp_config": {"layer_sizes": [640, 640, 640, 8]}}),
+  ("training", "workers", {"megabytes_per_pack": 1}),
+)
 _INTERRUPTIBLE = [sys.executable, slow_worker.__file__]
 
 
@@ -105,10 +110,12 @@ def _assert_equal_runs(found: Path, expected: Path, steps) -> None:
       )
 
 
-@pytest.mark.parametrize("count, files", [(2, 3), (3, 2)], ids=["files", "records"])
-def test_workers_equal_one_machine(count, files, monkeypatch, tmp_path):
-  changes = [("train_data", "num_files_to_keep", files), ("training", "checkpoint_every_n", 1)]
-  path = _write_config(tmp_path, *changes)
+@pytest.mark.parametrize(
+  "count, files, changes", [(2, 3, _SEVERAL_PACKS), (3, 2, ())], ids=["files", "records"]
+)
+def test_workers_equal_one_machine(count, files, changes, monkeypatch, tmp_path):
+  reading = [("train_data", "num_files_to_keep", files), ("training", "checkpoint_every_n", 1)]
+  path = _write_config(tmp_path, *reading, *changes)
   flags = [f"--config_path={path}", f"--export_dir={tmp_path / 'export'}"]
   with workers.running(tmp_path, count, *flags) as processes:
     workers.require_success(processes)
