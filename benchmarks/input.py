@@ -1,12 +1,14 @@
 """Command: measures how fast batches come from records and from packed ones."""
 
 import json
+import os
 import tempfile
 
 from absl import flags
 
 from heavy_ranker.config import load_config
 from tfrecords import command_line
+from tfrecords.errors import ConfigError
 
 flags.adopt_module_key_flags(command_line)
 _EXAMPLES = flags.DEFINE_integer("examples", 8192, "Examples to write.", lower_bound=1)
@@ -21,6 +23,8 @@ _FOLDER = flags.DEFINE_string(
 
 def _main() -> None:
   config = load_config(command_line.config_path(), command_line.overrides())
+  if _FOLDER.value is not None and not os.path.isdir(_FOLDER.value):
+    raise ConfigError(f"--folder: found {_FOLDER.value!r}, allowed: a folder that exists")
   # After the configuration is checked: a mistake in it shows before TensorFlow is loaded.
   from benchmarks.reading import Bounds, ReadingBenchmark
 

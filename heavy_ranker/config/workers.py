@@ -26,4 +26,4 @@ class WorkersConfig(StrictModel):
   start_timeout_in_s: pydantic.PositiveFloat = 50.0
   lost_after_in_s: float = pydantic.Field(default=20.0, ge=2.0)
   collectives: Literal["AUTO", "RING", "NCCL"] = "AUTO"
-  megabytes_per_pack: pydantic.NonNegativeInt = 16
+  megabytes_per_pack: int = pydantic.Field(default=16, ge=0, le=4096)

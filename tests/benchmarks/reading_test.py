@@ -4,8 +4,10 @@ import json
 
 from benchmarks.reading import PACKED, Bounds, ReadingBenchmark
 from heavy_ranker.config import HeavyRankerConfig
-from tests.heavy_ranker.small_run import small_content
+from tests.end_to_end.command_runner import run
+from tests.heavy_ranker.small_run import small_content, write_config
 from tfrecords.config.strict_model import validate
+from tfrecords.errors import ConfigError
 
 BAZEL_SIZE = "medium"
 
@@ -25,3 +27,10 @@ def test_every_way_of_reading_is_measured(tmp_path):
   assert found["ratios"]["packed_bytes_to_gzip"]["packed_bfloat16"] == (
     found["bytes_per_example"]["packed_bfloat16"] / found["bytes_per_example"]["gzip"]
   )
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+  flags = [f"--config_path={write_config(tmp_path)}", "--folder=nowhere"]
+  done = run("benchmarks.input", *flags, cwd=tmp_path)
+  assert done.returncode == ConfigError.exit_code
+  assert "--folder: found 'nowhere'" in done.stderr
