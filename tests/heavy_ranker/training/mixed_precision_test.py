@@ -10,7 +10,7 @@ from heavy_ranker.checkpoints import latest_checkpoint, restore_weights, weights
 from heavy_ranker.training import loss_scale
 from heavy_ranker.training.trainer import Trainer
 from tests.heavy_ranker.example_config import WIDTHS, build_config
-from tests.heavy_ranker.small_run import TASKS, small_config
+from tests.heavy_ranker.small_run import TASKS, small_config, write_records
 from tests.heavy_ranker.without_report import leave_report_out
 from tfrecords.errors import ConfigError
 
@@ -84,6 +84,10 @@ def test_the_same_quality_and_checkpoints_that_fit_both(tmp_path, monkeypatch):
   leave_report_out(monkeypatch)
   often = ["training.train_log_every_n=40", "training.checkpoint_every_n=80"]
   often.append("evaluation.bootstrap_samples=0")
+  # So many that no single one of them, met a rounding later, turns the result.
+  records = write_records(tmp_path / "many", num_examples=2400)
+  often += [f"{data}.inputs={records}" for data in ("train_data", "validation_data.validation")]
+  often += [f"{data}.global_batch_size=96" for data in ("train_data", "validation_data.validation")]
   full, config = _auroc(tmp_path, "full", *often)
   half, lower = _auroc(tmp_path, "half", *often, "training.mixed_precision=true")
   brain, _ = _auroc(tmp_path, "brain", *often, "training.mixed_precision=bfloat16")

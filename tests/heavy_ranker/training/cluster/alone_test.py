@@ -41,11 +41,20 @@ def test_what_cannot_be_used_is_refused_with_this_commands_way_out(text):
 
 
 @pytest.mark.parametrize(
-  "command", ["tune", "evaluate", "export", "score", "calibrate", "importance"]
+  "module",
+  [
+    "heavy_ranker.tune",
+    "heavy_ranker.evaluate",
+    "heavy_ranker.export",
+    "heavy_ranker.score",
+    "heavy_ranker.calibrate",
+    "heavy_ranker.importance",
+  ],
 )
-def test_commands_refuse_before_they_do_anything(command, tmp_path):
-  ended = run(f"heavy_ranker.{command}", cwd=tmp_path, **_environment(2, 1))
+def test_commands_refuse_before_they_do_anything(module, tmp_path):
+  ended = run(module, cwd=tmp_path, **_environment(2, 1))
   assert ended.returncode == ConfigError.exit_code
   assert "error: TF_CONFIG: found worker 1 (host1:2222), one of 2 workers" in ended.stderr
-  assert f"//heavy_ranker:{command}" in ended.stderr and "Traceback" not in ended.stderr
+  target = "//" + module.replace(".", ":")
+  assert target in ended.stderr and "Traceback" not in ended.stderr
   assert list(tmp_path.iterdir()) == []
