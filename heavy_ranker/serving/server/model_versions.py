@@ -181,8 +181,9 @@ class ModelVersions:
     if version not in self.available:
       self._set_status(VersionStatus(version, State.END))
     logging.info("model %r: version %d is unloaded", self.settings.name, version)
-    # No request shall wait for that.
-    threading.Thread(target=give_back, name="unload", daemon=True).start()
+    # No request shall wait for that, but the end of the process does: a thread that ends inside
+    # TensorFlow's destructors aborts it.
+    threading.Thread(target=give_back, name="unload", daemon=False).start()
 
   def _find(self, version: Optional[int]) -> _Served:
     if version is None and self._served:

@@ -35,9 +35,10 @@ _CHANGES = (
   # Adam would make whole steps of the noise in gradients that are truly 0.
   ("optimizer", "adam", "epsilon", 1e-3),
 )
-# Two weights that fill a pack of gradients each.
+# The two wide kernels fill a pack of gradients each.
+_WIDE_BLOCK = {"aggregation_size": 16_000, "output_size": 6}
 _SEVERAL_PACKS = (
-  ("model", "backbone", {"mlp_config": {"layer_sizes": [640, 640, 640, 8]}}),
+  ("model", "backbone", "mask_net_config", "mask_blocks", [_WIDE_BLOCK]),
   ("training", "workers", {"megabytes_per_pack": 1}),
 )
 _INTERRUPTIBLE = [sys.executable, slow_worker.__file__]
