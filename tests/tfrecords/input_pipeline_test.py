@@ -257,19 +257,28 @@ def test_without_a_buffer_the_files_are_still_shuffled(tmp_path, make):
 
 
 def test_files_are_read_side_by_side(tmp_path, make):
-  record_files.write_shards(tmp_path, [4, 4])
-  (ids,) = take_ids(make("train"), 1)
-  assert sorted(ids) == [0, 1, 4, 5]
-  (ids,) = take_ids(make("train", interleave_num_parallel_calls=1), 1)
-  assert sorted(ids) in ([0, 1, 2, 3], [4, 5, 6, 7])
+  record_files.write_shards(tmp_path, [16, 16])
+  (ids,) = take_ids(make("train", global_batch_size=16), 1)
+  assert sorted(ids) == [*range(8), *range(16, 24)]
+  (ids,) = take_ids(make("train", global_batch_size=16, interleave_num_parallel_calls=1), 1)
+  assert sorted(ids) in ([*range(16)], [*range(16, 32)])
 
 
-@pytest.mark.parametrize("batch_size", [16, 64])
+@pytest.mark.parametrize("batch_size", [32, 64])
 def test_a_batch_holds_as_many_records_of_every_file_read_side_by_side(tmp_path, make, batch_size):
   record_files.write_shards(tmp_path, [64] * 4)
   options = {"global_batch_size": batch_size, "interleave_num_parallel_calls": 4}
   for ids in take_ids(make("train", ["meta__author_id"], **options), 256 // batch_size):
     assert np.bincount(np.array(ids) // 64, minlength=4).tolist() == [batch_size // 4] * 4
+
+
+def test_the_order_does_not_depend_on_the_batch_size(tmp_path, make):
+  record_files.write_shards(tmp_path, [20, 30, 10])
+  small, large = (
+    list(itertools.chain(*take_ids(make("train", global_batch_size=size), 60 // size)))
+    for size in (4, 20)
+  )
+  assert small == large
 
 
 def test_the_number_of_files_can_be_limited(tmp_path, make):

@@ -19,7 +19,7 @@ METHODS = f"calibration.methods={json.dumps(dict(zip(TASKS, ['isotonic', 'platt'
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("calibration")
-  train(small_config(path))
+  train(small_config(path, "training.num_train_steps=30"))
   return path
 
 
@@ -59,7 +59,8 @@ def test_the_export_serves_what_was_fitted(folder, monkeypatch):
     "probabilities": probabilities,
     TASKS[0]: probabilities[:, 0],
   }
-  assert_outputs_close(served, wanted)
+  # Isotonic curves are steep between some knots: a rounding before them is more behind them.
+  assert_outputs_close(served, wanted, tolerance=1e-3)
   assert np.abs(outputs["probabilities"] - probabilities).max() > 1e-3
   description = json.loads((folder / "saved/1/assets.extra/score.json").read_text())
   assert description["calibration"] == dict(zip(TASKS, ["isotonic", "platt", "none"]))
